@@ -1,0 +1,1 @@
+"""An async SDK for Paragon's Managed Sync."""
