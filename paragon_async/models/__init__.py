@@ -1,0 +1,35 @@
+"""What the API speaks of, as slotted values that cannot be assigned to."""
+
+from paragon_async.models.permissions import Check, Role, Tree, Verdict
+from paragon_async.models.records import (
+    Company,
+    Contact,
+    CustomObject,
+    Deal,
+    File,
+    FileHash,
+    Page,
+    Record,
+    Ticket,
+)
+from paragon_async.models.syncs import Frequency, Sync, SyncStatus, SyncSummary
+
+__all__ = [
+    "Check",
+    "Company",
+    "Contact",
+    "CustomObject",
+    "Deal",
+    "File",
+    "FileHash",
+    "Frequency",
+    "Page",
+    "Record",
+    "Role",
+    "Sync",
+    "SyncStatus",
+    "SyncSummary",
+    "Ticket",
+    "Tree",
+    "Verdict",
+]

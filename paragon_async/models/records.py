@@ -1,0 +1,254 @@
+"""Records: what a sync holds. Source: api.md 4, in the older shape of 4.8 too.
+
+    Record          thin: the record as it came, with its common fields at hand
+    ├── File  Contact  Company  Deal  Ticket  CustomObject      by `record.into(File)` or `pull(…, File)`
+
+Everything but an id is optional in all of them: a tombstone has little else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from paragon_async import convert
+from paragon_async.errors import DecodeError
+from paragon_async.models.base import extras, value
+
+M = TypeVar("M")
+FOLDER = "application/vnd.google-apps.folder"
+EXPORTED = "application/vnd.google-apps."
+
+
+@attrs.define(slots=True, on_setattr=attrs.setters.frozen)
+class Record:
+    """A record as it came, uncopied, in *data*; common fields are read when they are asked for."""
+
+    data: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Paragon's id of the record, a UUID."""
+        found: str = self.data["id"]
+        return found
+
+    @property
+    def external_id(self) -> str | None:
+        """The id in the integration."""
+        found: str | None = convert.either(self.data, "externalId", "external_id")
+        return found
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the record was made in the integration, as an aware datetime."""
+        return self._moment("createdAt", "created_at")
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the record last changed in the integration, as an aware datetime."""
+        return self._moment("updatedAt", "updated_at")
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this is a tombstone: the record is gone at its source."""
+        return self.data.get("deleted") is True
+
+    def into(self, model: type[M]) -> M:
+        """Build a typed object, such as `File`, from this record; raises `DecodeError`."""
+        return build(self.data, model)
+
+    def _moment(self, camel: str, snake: str) -> datetime | None:
+        found = convert.either(self.data, camel, snake)
+        if found is None:
+            return None
+        return convert.structure(found, datetime, f"$.{camel}")
+
+
+@value
+class FileHash:
+    """A checksum that the integration gave: *type* is its algorithm, *value* its hex digits."""
+
+    type: str | None = None
+    value: str | None = attrs.field(default=None, metadata={"aliases": ("hash", "checksum")})
+    extra: dict[str, Any] = extras()
+
+
+@value
+class File:
+    """A file or folder of pipeline `files`. *size* is bytes; *parent_folder_id* an external id."""
+
+    id: str
+    external_id: str | None = None
+    name: str | None = attrs.field(default=None, metadata={"aliases": ("fileName", "file_name")})
+    mime_type: str | None = None
+    size: int | None = None
+    url: str | None = None
+    thumbnail_url: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    hash: FileHash | None = None
+    parent_folder_id: str | None = attrs.field(
+        default=None, metadata={"aliases": ("parentId", "parent_id")}
+    )
+    custom_fields: dict[str, Any] = attrs.field(factory=dict)
+    synced_at: datetime | None = None
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder: no content to download."""
+        return is_folder(self.mime_type, self.size)
+
+
+@value
+class Contact:
+    """A person of a CRM, pipeline `contacts`."""
+
+    id: str
+    external_id: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    full_name: str | None = None
+    company_name: str | None = None
+    job_title: str | None = None
+    emails: list[dict[str, Any]] = attrs.field(factory=list)
+    phone_numbers: list[dict[str, Any]] = attrs.field(factory=list)
+    addresses: list[dict[str, Any]] = attrs.field(factory=list)
+    social_profiles: list[dict[str, Any]] = attrs.field(factory=list)
+    type: str | None = None
+    status: str | None = None
+    owner_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    last_activity_at: datetime | None = None
+    lifecycle_stage: str | None = None
+    lead_source: str | None = None
+    tags: list[str] = attrs.field(factory=list)
+    notes: str | None = None
+    website: str | None = None
+    custom_fields: dict[str, Any] = attrs.field(factory=dict)
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+
+@value
+class Company:
+    """A company of a CRM, pipeline `companies`. *annual_revenue* is a number or a string."""
+
+    id: str
+    external_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    website: str | None = None
+    addresses: list[dict[str, Any]] = attrs.field(factory=list)
+    phone_numbers: list[dict[str, Any]] = attrs.field(factory=list)
+    annual_revenue: Any = None
+    number_of_employees: int | None = None
+    parent_company_id: str | None = None
+    timezone: str | None = None
+    type: str | None = None
+    industry: str | None = None
+    owner_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    custom_fields: dict[str, Any] = attrs.field(factory=dict)
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+
+@value
+class Deal:
+    """An opportunity of a CRM, pipeline `deals`. *probability* runs from 0 to 100."""
+
+    id: str
+    external_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    amount: float | None = None
+    status: str | None = None
+    status_type: str | None = None
+    account_id: str | None = None
+    owner_id: str | None = None
+    close_date: date | None = None
+    next_step: str | None = None
+    probability: float | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    custom_fields: dict[str, Any] = attrs.field(factory=dict)
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+
+@value
+class Ticket:
+    """A ticket of pipeline `tickets`; *original_record* is the integration's own form of it."""
+
+    id: str
+    external_id: str | None = None
+    title: str | None = None
+    description: str | None = None
+    status: dict[str, Any] | None = None
+    priority: str | None = None
+    type: str | None = None
+    assignees: list[dict[str, Any]] = attrs.field(factory=list)
+    created_by: dict[str, Any] | None = None
+    tags: list[str] = attrs.field(factory=list)
+    due_at: datetime | None = None
+    resolved_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    external_url: str | None = None
+    project: dict[str, Any] | None = None
+    original_record: dict[str, Any] = attrs.field(factory=dict)
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+
+@value
+class CustomObject:
+    """An object of the user's own type; *custom_fields* holds all its fields as they are."""
+
+    id: str
+    external_id: str | None = None
+    object_type: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    custom_fields: dict[str, Any] = attrs.field(factory=dict)
+    deleted: bool = False
+    extra: dict[str, Any] = extras()
+
+
+@attrs.define(slots=True, on_setattr=attrs.setters.frozen)
+class Page(Generic[M]):
+    """Some records and the place after them.
+
+    *cursor* stands for the last record of the page: save it, and pull `after` it next time. It is
+    never empty on a page that holds records, unless the service gave none. *remaining* counts the
+    records after this page, *total* all that the sync knows, both None where the service is silent.
+    """
+
+    records: Sequence[M]
+    cursor: str | None
+    remaining: int | None
+    total: int | None
+
+
+def build(data: Any, model: type[M], place: str = "$") -> M:
+    """Make one record of *model* from decoded JSON; the thin `Record` costs next to nothing."""
+    if model is not Record:
+        return convert.structure(data, model, place)
+    if type(data) is not dict:
+        raise DecodeError(place, f"an object is wanted, this is {convert.kind_of(data)}")
+    if type(data.get("id")) is not str:
+        kind = convert.kind_of(data.get("id"))
+        raise DecodeError(f"{place}.id", f"a string is wanted, this is {kind}")
+    return model(data)  # type: ignore[call-arg]  model is Record here
+
+
+def is_folder(mime_type: str | None, size: int | None) -> bool:
+    """Tell folders from files: a special type in Drive, no type and no size in SharePoint."""
+    return mime_type == FOLDER or (not mime_type and not size)
