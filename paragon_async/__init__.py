@@ -1,1 +1,136 @@
-"""An async SDK for Paragon's Managed Sync."""
+"""An async SDK for Paragon's Managed Sync.
+
+    async with Paragon() as paragon:
+        user = paragon.user("user-1")
+        sync = await user.syncs.enable("googledrive", "files")
+        await user.syncs.wait_until_idle(sync.id)
+        async for file in user.records.pull(sync.id, File):
+            ...
+
+Everything a caller needs to name stands here; `paragon_async.emulator` and the other rooms above the
+client are imported by who wants them.
+"""
+
+from paragon_async._version import __version__
+from paragon_async.api.permissions import Permissions
+from paragon_async.api.records import Content, Records
+from paragon_async.api.syncs import Syncs
+from paragon_async.auth import FixedToken, Rejection, Secret, SigningKey, TokenSource
+from paragon_async.client import ConnectedUser, Paragon
+from paragon_async.download import Progress, Saved
+from paragon_async.errors import (
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    CutShortError,
+    DecodeError,
+    DownloadError,
+    IncompleteListError,
+    IngestError,
+    MalformedAnswerError,
+    NotFoundError,
+    NotJsonError,
+    ParagonError,
+    PermissionDeniedError,
+    RateLimitError,
+    RedirectRefusedError,
+    ServerError,
+    StalledCursorError,
+    SyncFailedError,
+    TimedOutError,
+    TransportError,
+    WebhookError,
+)
+from paragon_async.models import (
+    Check,
+    Company,
+    Contact,
+    CustomObject,
+    Deal,
+    File,
+    FileHash,
+    Frequency,
+    Page,
+    Record,
+    Role,
+    Sync,
+    SyncStatus,
+    SyncSummary,
+    Ticket,
+    Tree,
+    Verdict,
+)
+from paragon_async.transport.channel import Exchange, Observer
+from paragon_async.transport.gate import Limits
+from paragon_async.transport.retry import Retry
+from paragon_async.transport.session import Response, Session, Timeouts
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CertificateError",
+    "Check",
+    "Company",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectedUser",
+    "ConnectionFailedError",
+    "Contact",
+    "Content",
+    "CustomObject",
+    "CutShortError",
+    "Deal",
+    "DecodeError",
+    "DownloadError",
+    "Exchange",
+    "File",
+    "FileHash",
+    "FixedToken",
+    "Frequency",
+    "IncompleteListError",
+    "IngestError",
+    "Limits",
+    "MalformedAnswerError",
+    "NotFoundError",
+    "NotJsonError",
+    "Observer",
+    "Page",
+    "Paragon",
+    "ParagonError",
+    "PermissionDeniedError",
+    "Permissions",
+    "Progress",
+    "RateLimitError",
+    "Record",
+    "Records",
+    "RedirectRefusedError",
+    "Rejection",
+    "Response",
+    "Retry",
+    "Role",
+    "Saved",
+    "Secret",
+    "ServerError",
+    "Session",
+    "SigningKey",
+    "StalledCursorError",
+    "Sync",
+    "SyncFailedError",
+    "SyncStatus",
+    "SyncSummary",
+    "Syncs",
+    "Ticket",
+    "TimedOutError",
+    "Timeouts",
+    "TokenSource",
+    "TransportError",
+    "Tree",
+    "Verdict",
+    "WebhookError",
+    "__version__",
+]

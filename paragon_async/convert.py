@@ -50,8 +50,7 @@ class Mismatch(Exception):  # noqa: N818  not an error of its own: it becomes a 
 
 def parse(body: bytes | bytearray) -> Any:
     """Decode a JSON body strictly: UTF-8 (a byte order mark is allowed), no NaN, exact integers."""
-    if body.startswith(_BOM):
-        body = body[len(_BOM) :]
+    body = body.removeprefix(_BOM)
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -34,7 +34,7 @@ class Gate:
         self._downloads = asyncio.Semaphore(limits.downloads)
         self._interval = 1 / limits.per_second if limits.per_second else 0.0
         self._clock = clock
-        self._opens_at = clock.monotonic()
+        self._closed_until = self._next_start = clock.monotonic()
 
     @asynccontextmanager
     async def slot(self, *, download: bool) -> AsyncGenerator[None, None]:
@@ -45,15 +45,16 @@ class Gate:
 
     def pause(self, seconds: float) -> None:
         """Let nobody start for that long, whatever they want."""
-        self._opens_at = max(self._opens_at, self._clock.monotonic() + seconds)
+        self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
 
     async def _turn(self) -> None:
-        """Wait until the gate is open; each passage books the next moment for the one behind."""
-        while (wait := self._opens_at - self._clock.monotonic()) > 0:
-            if self._interval:
-                self._opens_at += self._interval
-                await self._clock.sleep(wait)
-                return
+        """Wait for the end of a pause, then for the next start that nobody else has booked."""
+        while (wait := self._closed_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(wait)
-        if self._interval:
-            self._opens_at = self._clock.monotonic() + self._interval
+        if not self._interval:
+            return
+        start = max(self._clock.monotonic(), self._next_start)
+        self._next_start = start + self._interval
+        await self._clock.sleep(start - self._clock.monotonic())
+        if self._closed_until > self._clock.monotonic():
+            await self._turn()

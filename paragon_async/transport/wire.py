@@ -1,8 +1,8 @@
 """Requests and replies as values, and what a reply means. Pure: nothing here touches a socket.
 
-    Request[T]   what to send, and how its answer becomes a T
-    Reply        what came back, read to the end
-    decipher     a T, or the error that the reply stands for
+Request[T]   what to send, and how its answer becomes a T
+Reply        what came back, read to the end
+decipher     a T, or the error that the reply stands for
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The API as methods: syncs, records, permissions."""

@@ -1,0 +1,257 @@
+"""From an open answer to a whole file: beside, verify, rename.
+
+    save(fetch, target, evidence)    a part file beside the target; large batches written and hashed
+                                     off the loop; resumed where the server proved it can; checked
+                                     against all evidence; synced, renamed, its folder synced
+
+Under the final name there is at every instant the old file, nothing, or the new file complete.
+Source: failures.md findings 1, 2, 5, 18 and F51 to F53, F90 to F101.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from paragon_async.errors import (
+    ApiError,
+    DownloadError,
+    MalformedAnswerError,
+    ParagonError,
+    TransportError,
+)
+from paragon_async.part import Part, in_thread
+from paragon_async.transport.session import Response
+
+Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
+Progress = Callable[[int, int | None], None]
+_BATCH = 1 << 20
+_PARTIAL = 206
+_UNSATISFIABLE = 416
+_ALGORITHMS = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
+
+
+class Again(Protocol):
+    """Waits before the next try of a broken body; False when there is to be none."""
+
+    def __call__(self, error: ParagonError, attempt: int) -> Awaitable[bool]:
+        """Decide about *attempt*, counted from 1."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What is known of a file before it comes: *size* in bytes, *digest* as hex by *algorithm*."""
+
+    size: int | None = None
+    algorithm: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, size: int | None, kind: str | None, value: str | None) -> Evidence:
+        """Keep what can serve: zero stands for unknown in some integrations."""
+        algorithm = _ALGORITHMS.get((kind or "").lower().replace("-", ""))
+        usable = algorithm is not None and re.fullmatch(r"[0-9a-fA-F]{32,128}", value or "")
+        return cls(
+            size=size or None,
+            algorithm=algorithm if usable else None,
+            digest=value.lower() if usable and value else None,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Saved:
+    """A file in its place. *verified_by* names the evidence that it agrees with.
+
+    `length` stands for an announced length or a marked end of the body, `size` and the name of a
+    hash for what the record promised.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    content_type: str | None
+    verified_by: tuple[str, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether there was any evidence that the file is whole."""
+        return bool(self.verified_by)
+
+
+@attrs.define
+class _Facts:
+    """What the answers told about the file while it came."""
+
+    content_type: str | None = None
+    framed: bool = False
+    total: int | None = None
+    etag: str | None = None
+
+
+async def save(
+    fetch: Fetch,
+    target: Path,
+    evidence: Evidence,
+    *,
+    again: Again,
+    progress: Progress | None = None,
+) -> Saved:
+    """Store a file at *target*, replacing what is there only when the new file is complete.
+
+    *fetch* opens the content with the given request headers. A broken body is resumed or begun
+    anew as long as *again* allows. Raises `DownloadError` when the disk refuses or the evidence
+    contradicts. On any error, and when cancelled, the part file is removed and the old file stays.
+    """
+    algorithms = {"sha256", evidence.algorithm or "sha256"}
+    part = Part(target, algorithms)
+    facts = _Facts()
+    try:
+        rest = await _receive(fetch, part, evidence, facts, again, progress)
+
+        def finish() -> Saved:
+            part.write(rest)
+            verified_by = judge(evidence, facts.framed, part.size, part.digests())
+            part.commit()
+            sha256 = part.digests()["sha256"]
+            return Saved(
+                path=target,
+                size=part.size,
+                sha256=sha256,
+                content_type=facts.content_type,
+                verified_by=verified_by,
+            )
+
+        return await in_thread(finish)
+    except BaseException:
+        await part.abandon()
+        raise
+
+
+def judge(
+    evidence: Evidence,
+    framed: bool,
+    size: int,
+    digests: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return the names of the evidence that agrees; raise `DownloadError` where any contradicts."""
+    agreed = ["length"] if framed else []
+    if evidence.size is not None:
+        if size != evidence.size:
+            raise DownloadError(
+                f"{size} bytes came where the record promises {evidence.size}: "
+                "the file changed since, or the content is wrong; pull the record again"
+            )
+        agreed.append("size")
+    if evidence.algorithm and evidence.digest:
+        if digests[evidence.algorithm] != evidence.digest:
+            raise DownloadError(
+                f"the content's {evidence.algorithm} is not the record's: "
+                "the file changed since, or the content is wrong; pull the record again"
+            )
+        agreed.append(evidence.algorithm)
+    return tuple(agreed)
+
+
+async def _receive(
+    fetch: Fetch,
+    part: Part,
+    evidence: Evidence,
+    facts: _Facts,
+    again: Again,
+    progress: Progress | None,
+) -> list[bytes]:
+    """Read the body to its end over as many answers as it takes; return what is not yet written."""
+    attempt = 1
+    while True:
+        begun = part.size
+        wanted = _range(part.size, facts.etag)
+        try:
+            async with fetch(wanted) as response:
+                if not _continues(response, part.size, facts, asked=bool(wanted)):
+                    await in_thread(part.restart)
+                _note(response, facts)
+                return await _drain(response, part, evidence, facts, progress)
+        except ApiError as error:
+            if error.status != _UNSATISFIABLE or not wanted:
+                raise
+            # What we hold is not a beginning of what is there now: take it anew, whole.
+            facts.etag = None
+        except TransportError as error:
+            attempt = 1 if part.size > begun and facts.etag else attempt
+            if not await again(error, attempt):
+                raise
+            attempt += 1
+
+
+def _range(offset: int, etag: str | None) -> dict[str, str]:
+    """Ask for the rest only where the server gave a strong validator to hold it to."""
+    if not offset or etag is None:
+        return {}
+    return {"Range": f"bytes={offset}-", "If-Range": etag}
+
+
+def _continues(response: Response, offset: int, facts: _Facts, *, asked: bool) -> bool:
+    """Tell whether the body goes on at *offset*; raise where the server mixes things up."""
+    if not asked:
+        return offset == 0
+    if response.status != _PARTIAL:
+        return False
+    found = re.fullmatch(
+        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+    )
+    total_fits = found and found[2] in {"*", str(facts.total)}
+    if not found or int(found[1]) != offset or not total_fits:
+        facts.etag = None
+        raise MalformedAnswerError("the server sent another range than was asked for")
+    return True
+
+
+def _note(response: Response, facts: _Facts) -> None:
+    facts.content_type = response.headers.get("Content-Type")
+    facts.framed = response.framed
+    if response.status == _PARTIAL:
+        return
+    etag = response.headers.get("ETag", "")
+    ranges = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+    facts.total = response.length
+    strong = etag.startswith('"') and ranges and response.length is not None
+    facts.etag = etag if strong else None
+
+
+async def _drain(
+    response: Response,
+    part: Part,
+    evidence: Evidence,
+    facts: _Facts,
+    progress: Progress | None,
+) -> list[bytes]:
+    """Write the body in large batches; the last one is left to whoever finishes the file."""
+    batch: list[bytes] = []
+    waiting = 0
+    total = facts.total or evidence.size
+    try:
+        while chunk := await response.next_chunk():
+            batch.append(chunk)
+            waiting += len(chunk)
+            if evidence.size is not None and part.size + waiting > evidence.size:
+                raise DownloadError(
+                    f"more than the {evidence.size} bytes that the record promises came: "
+                    "the file changed since, or the content is wrong; pull the record again"
+                )
+            if progress:
+                progress(part.size + waiting, total)
+            if waiting >= _BATCH:
+                full, batch, waiting = batch, [], 0
+                await part.write_behind(full)
+    except TransportError:
+        await part.settle()
+        await in_thread(part.write, batch)
+        raise
+    await part.settle()
+    return batch

@@ -1,0 +1,215 @@
+"""From a request to its answer: token, gate, attempts, and somebody who watches.
+
+call(request, user)  one JSON call, read and deciphered
+open(request, user)  the same up to the headers; the body is the caller's
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import attrs
+
+from paragon_async.auth import Rejection, Secret, TokenSource
+from paragon_async.clock import Clock
+from paragon_async.errors import (
+    ApiError,
+    AuthenticationError,
+    ParagonError,
+    RateLimitError,
+    TimedOutError,
+)
+from paragon_async.transport import wire
+from paragon_async.transport.gate import Gate
+from paragon_async.transport.retry import Retry, RetryBudget
+from paragon_async.transport.session import Response, Session, Timeouts
+from paragon_async.transport.wire import Reply, Request
+
+T = TypeVar("T")
+log = logging.getLogger("paragon_async.http")
+LARGEST_PAGE = 64 << 20
+_LARGEST_REFUSAL = 64 << 10
+_SUCCESS = range(200, 300)
+_WORTH_A_WORD = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """One attempt, as an observer sees it. *seconds* includes neither the gate nor the wait.
+
+    *error* is the name of the error's class, *wait* the seconds until the next attempt, None when
+    this was the last.
+    """
+
+    method: str
+    path: str
+    attempt: int
+    status: int | None
+    error: str | None
+    seconds: float
+    wait: float | None
+
+
+Observer = Callable[[Exchange], None]
+
+
+@attrs.define
+class _Tries:
+    """What is remembered between the attempts of one call."""
+
+    number: int = 1
+    rejection: Rejection | None = None
+    status: int | None = None
+    token: Secret | None = None
+    service_time: float | None = None
+    begun: float = 0.0
+
+
+@attrs.define
+class Channel:
+    """Carries every call of one client."""
+
+    session: Session
+    tokens: TokenSource
+    gate: Gate
+    retry: Retry
+    budget: RetryBudget
+    timeouts: Timeouts
+    clock: Clock
+    observe: Observer | None = None
+
+    async def call(self, request: Request[T], user: str | None) -> T:
+        """Return the deciphered answer. Cancelling drops the attempt and its connection."""
+
+        async def once(tries: _Tries, token: Secret) -> T:
+            async with self.gate.slot(download=False):
+                tries.begun = self.clock.monotonic()
+                reply = await self._exchange(request, token, tries)
+            return wire.decipher(request, reply, now=self.clock.wall())
+
+        return await self._persist(request, user, once)
+
+    @asynccontextmanager
+    async def open(self, request: Request[Any], user: str | None) -> AsyncGenerator[Response, None]:
+        """Hold a successful answer whose body is still to come. Retries end with the headers."""
+        async with AsyncExitStack() as held:
+
+            async def once(tries: _Tries, token: Secret) -> Response:
+                async with AsyncExitStack() as mine:
+                    await mine.enter_async_context(self.gate.slot(download=True))
+                    tries.begun = self.clock.monotonic()
+                    response = await mine.enter_async_context(self.session.open(request, token))
+                    tries.status = response.status
+                    if response.status not in _SUCCESS:
+                        reply = await self._refused(response, token, tries)
+                        raise wire.refusal(request, reply, now=self.clock.wall())
+                    await held.enter_async_context(mine.pop_all())
+                    return response
+
+            yield await self._persist(request, user, once)
+
+    def patience(
+        self, error: ParagonError, attempt: int, *, repeatable: bool = True
+    ) -> float | None:
+        """Return the wait before trying again, paying for it, or None to give up."""
+        wait = self.retry.wait_after(
+            error, attempt=attempt, chance=self.clock.chance(), repeatable=repeatable
+        )
+        if wait is None or not self.budget.spend(error):
+            return None
+        return wait
+
+    async def _exchange(self, request: Request[T], token: Secret, tries: _Tries) -> Reply:
+        try:
+            async with asyncio.timeout(self.timeouts.total):
+                async with self.session.open(request, token) as response:
+                    tries.status = response.status
+                    if response.status not in _SUCCESS:
+                        return await self._refused(response, token, tries)
+                    body = await response.read(LARGEST_PAGE)
+                    return Reply(response.status, response.headers, body)
+        except TimeoutError:
+            raise TimedOutError(f"no whole answer in {self.timeouts.total} seconds") from None
+
+    async def _refused(self, response: Response, token: Secret, tries: _Tries) -> Reply:
+        """Read a refusal; a service that quotes our token in it does not get it into a message."""
+        tries.service_time = wire.service_time(response.headers)
+        body = await response.read(_LARGEST_REFUSAL)
+        body = body.replace(token.reveal().encode(), "…".encode())
+        return Reply(response.status, response.headers, body)
+
+    async def _persist(
+        self,
+        request: Request[Any],
+        user: str | None,
+        once: Callable[[_Tries, Secret], Awaitable[T]],
+    ) -> T:
+        tries = _Tries()
+        while True:
+            tries.token = await self.tokens.token(user, rejected=tries.rejection)
+            tries.status = tries.service_time = None
+            tries.begun = self.clock.monotonic()
+            try:
+                result = await once(tries, tries.token)
+            except ParagonError as error:
+                wait = await self._after(error, tries, request, user)
+                self._tell(request, tries, error, wait)
+                if wait is None:
+                    raise
+            else:
+                self.budget.refund()
+                self._tell(request, tries, None, None)
+                return result
+            await self.clock.sleep(wait)
+
+    async def _after(
+        self, error: ParagonError, tries: _Tries, request: Request[Any], user: str | None
+    ) -> float | None:
+        """Decide what follows a failed attempt; a refused token is replaced once, for free."""
+        if isinstance(error, ApiError):
+            error.attempts = tries.number
+        if isinstance(error, AuthenticationError):
+            return await self._renewed(error, tries, user)
+        wait = self.patience(error, tries.number, repeatable=request.repeatable)
+        if isinstance(error, RateLimitError) and wait is not None:
+            self.gate.pause(error.retry_after or wait)
+        tries.number += wait is not None
+        return wait
+
+    async def _renewed(
+        self, error: AuthenticationError, tries: _Tries, user: str | None
+    ) -> float | None:
+        assert tries.token is not None  # noqa: S101  an answer came, so a token was sent
+        first = tries.rejection is None
+        tries.rejection = Rejection(tries.token, tries.service_time)
+        if first and await self.tokens.token(user, rejected=tries.rejection) != tries.token:
+            return 0.0
+        skew = self.clock.wall() - (tries.service_time or self.clock.wall())
+        if abs(skew) > _WORTH_A_WORD:
+            side = "ahead of" if skew > 0 else "behind"
+            error.hint = f"this machine's clock is {abs(skew):.0f} seconds {side} the service's"
+        return None
+
+    def _tell(
+        self, request: Request[Any], tries: _Tries, error: ParagonError | None, wait: float | None
+    ) -> None:
+        exchange = Exchange(
+            method=request.method,
+            path=request.path,
+            attempt=tries.number
+            - (wait is not None and not isinstance(error, AuthenticationError)),
+            status=tries.status,
+            error=type(error).__name__ if error else None,
+            seconds=self.clock.monotonic() - tries.begun,
+            wait=wait,
+        )
+        log.debug("%s", exchange)
+        if self.observe:
+            try:
+                self.observe(exchange)
+            except Exception:
+                log.exception("the observer failed; the call goes on")

@@ -1,0 +1,356 @@
+"""The only file that talks to aiohttp's client. Source of its cautions: failures.md 0 and 2.
+
+Session.open(request, token)  → Response     one exchange; redirects followed, errors mapped
+Response.next_chunk()                        decoded bytes as they come, b"" at the end
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from paragon_async._version import __version__
+from paragon_async.auth import Secret
+from paragon_async.convert import dump
+from paragon_async.errors import (
+    CertificateError,
+    ConfigurationError,
+    ConnectionFailedError,
+    CutShortError,
+    DecodeError,
+    MalformedAnswerError,
+    ParagonError,
+    RedirectRefusedError,
+    TimedOutError,
+)
+from paragon_async.transport import redirects
+from paragon_async.transport.gunzip import Gunzip
+from paragon_async.transport.pace import Pace
+from paragon_async.transport.wire import Request
+
+USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
+# Shorter than the idle time of common load balancers, so that they are rarely first to hang up.
+_KEEPALIVE = 15.0
+_LONGEST_LINE = 32_768  # a signed Location can be long
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Deadlines in seconds.
+
+    *connect* covers name, connection and TLS; *headers* the time to the first line of an answer;
+    *idle* a body in which nothing comes; *total* a whole JSON call: contents have no total.
+    A body slower than *slowest* bytes per second over *window* seconds of waiting is given up.
+    """
+
+    connect: float = 15.0
+    headers: float = 60.0
+    idle: float = 60.0
+    total: float = 300.0
+    slowest: float = 1024.0
+    window: float = 30.0
+
+
+class Response(Protocol):
+    """An answer whose body is still to be read."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, looked up without regard to case."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """The announced size of the decoded body in bytes."""
+        ...
+
+    @property
+    def framed(self) -> bool:
+        """Whether the end of the body can be told from a lost connection."""
+        ...
+
+    async def next_chunk(self) -> bytes:
+        """Return some decoded bytes as soon as there are any, b"" at the end."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; `DecodeError` beyond *limit* bytes."""
+        ...
+
+
+class Session(Protocol):
+    """Sends requests. A fake of it is all that a test of the layers above needs."""
+
+    def open(self, request: Request[Any], token: Secret) -> AbstractAsyncContextManager[Response]:
+        """Send *request* and hold its answer while the body runs."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this session has opened itself."""
+        ...
+
+
+class _LostError(Exception):
+    """Stands for a lost connection where aiohttp would silently send the request again."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise _LostError from None
+
+
+class _GuardedRequest(aiohttp.ClientRequest):
+    """Refuses a pooled connection on which bytes came unasked: they would answer this request."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if conn.protocol is not None and conn.protocol.should_close:
+            conn.close()
+            raise aiohttp.ServerDisconnectedError("unsolicited data on an idle connection")
+        return await super().send(conn)
+
+
+class AiohttpSession:
+    """One aiohttp session, made in the loop that first uses it and closed by who made it."""
+
+    def __init__(
+        self, base_url: str, timeouts: Timeouts, session: aiohttp.ClientSession | None = None
+    ) -> None:
+        self.base_url = base_url
+        self._timeouts = timeouts
+        self._given = session
+        self._session = session
+        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def open(self, request: Request[Any], token: Secret) -> AsyncGenerator[Response, None]:
+        """Send *request*; *token* goes to the service's own origin and nowhere else."""
+        answer = await self._follow(request, token)
+        try:
+            yield AiohttpResponse(answer, self._timeouts)
+        finally:
+            answer.release()
+
+    async def aclose(self) -> None:
+        """Close the session, unless it was given."""
+        self._closed = True
+        if self._session is not None and self._given is None:
+            await self._session.close()
+
+    def _ready(self) -> aiohttp.ClientSession:
+        here = (os.getpid(), asyncio.get_running_loop())
+        if self._closed:
+            raise ConfigurationError("this client is closed")
+        if self._owner is None:
+            self._owner = here
+            self._session = self._session or _make_session()
+        if self._owner != here:
+            raise ConfigurationError(
+                "this client belongs to another event loop or process: make one in each"
+            )
+        assert self._session is not None  # noqa: S101  set together with the owner
+        return self._session
+
+    async def _follow(self, request: Request[Any], token: Secret) -> aiohttp.ClientResponse:
+        session = self._ready()
+        home = redirects.origin(self.base_url)
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        url = self.base_url + request.path + query
+        for _ in range(redirects.MOST_HOPS + 1):
+            headers = _headers(request, token if redirects.origin(url) == home else None)
+            answer = await self._send(session, request, url, headers)
+            if answer.status not in redirects.STATUSES:
+                return answer
+            answer.release()
+            if request.method != "GET":
+                raise RedirectRefusedError(f"a redirect of a {request.method} is refused")
+            url = redirects.target(url, answer.headers.get("Location"), base=self.base_url)
+        raise RedirectRefusedError(f"more than {redirects.MOST_HOPS} redirects in a row")
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request[Any],
+        url: str,
+        headers: Mapping[str, str],
+    ) -> aiohttp.ClientResponse:
+        limits = self._timeouts
+        try:
+            async with asyncio.timeout(limits.connect + limits.headers):
+                return await session.request(
+                    request.method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    data=None if request.body is None else dump(request.body),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    auto_decompress=False,
+                    middlewares=(_send_once,),
+                    max_line_size=_LONGEST_LINE,
+                    max_field_size=_LONGEST_LINE,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=limits.connect, sock_read=limits.idle
+                    ),
+                )
+        except (aiohttp.ClientError, OSError, _LostError, ValueError) as error:
+            failure = _mapped(error, _host(url))
+        # Raised out here, so that no aiohttp error, whose repr holds the token, hangs on to it.
+        raise failure
+
+
+class AiohttpResponse:
+    """The body of one answer: decoded, watched, and never ended in silence where it can be told."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
+        self._answer = answer
+        self._pace = Pace(timeouts.slowest, timeouts.window)
+        self._pending: Iterator[bytes] = iter(())
+        self._gunzip = _decoder(answer.headers.get("Content-Encoding", ""))
+        self._ended = False
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._answer.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, looked up without regard to case."""
+        return self._answer.headers
+
+    @property
+    def length(self) -> int | None:
+        """The announced size; unknown when the body is compressed."""
+        return None if self._gunzip else self._answer.content_length
+
+    @property
+    def framed(self) -> bool:
+        """Whether length, chunks or gzip mark the end."""
+        chunked = "chunked" in self._answer.headers.get("Transfer-Encoding", "").lower()
+        return chunked or self._answer.content_length is not None or self._gunzip is not None
+
+    async def next_chunk(self) -> bytes:
+        """Return some decoded bytes, b"" at the end. Cancelling leaves the body where it was."""
+        while True:
+            for piece in self._pending:
+                return piece
+            if self._ended:
+                return b""
+            data = await self._read()
+            if not data:
+                self._ended = True
+                if self._gunzip:
+                    self._gunzip.end()
+            elif self._gunzip is None:
+                return data
+            else:
+                # Decoding one read can fill many pieces: others get their turn in between.
+                await asyncio.sleep(0)
+                self._pending = self._gunzip.feed(data)
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; `DecodeError` beyond *limit* bytes."""
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await self.next_chunk():
+            size += len(chunk)
+            if size > limit:
+                raise DecodeError("$", f"the answer is larger than {limit} bytes")
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _read(self) -> bytes:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            data = await self._answer.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            failure = _mapped(error, _host(str(self._answer.url)))
+        else:
+            if data and self._pace.too_slow(len(data), clock() - begun):
+                raise TimedOutError("the body comes too slowly to be alive")
+            return data
+        raise failure
+
+
+def _make_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        # The gate bounds what is under way; a second bound here could only deadlock with it.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=_GuardedRequest,
+        trust_env=False,
+    )
+
+
+def _headers(request: Request[Any], token: Secret | None) -> dict[str, str]:
+    headers = {
+        "User-Agent": USER_AGENT,
+        "Accept": "*/*" if request.streams else "application/json",
+        # Offsets and sizes of contents must be those of the file itself.
+        "Accept-Encoding": "identity" if request.streams else "gzip",
+        **request.headers,
+    }
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.reveal()}"
+    return headers
+
+
+def _decoder(encoding: str) -> Gunzip | None:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return Gunzip()
+        case _:
+            raise MalformedAnswerError("the body is in an encoding that was not asked for")
+
+
+def _host(url: str) -> str:
+    _, host, port = redirects.origin(url)
+    return f"{host}:{port}"
+
+
+def _mapped(error: BaseException, host: str) -> ParagonError:
+    """Turn what aiohttp raises into ours; its words are dropped, they can hold the token."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return CertificateError(f"no trusted TLS connection to {host}", sent=False)
+        case aiohttp.ConnectionTimeoutError():
+            return TimedOutError(f"no connection to {host} in time", sent=False)
+        case aiohttp.ClientConnectorError():
+            reason = error.os_error.strerror or type(error.os_error).__name__
+            return ConnectionFailedError(f"cannot connect to {host}: {reason}", sent=False)
+        case aiohttp.SocketTimeoutError():
+            return TimedOutError(f"{host} sent nothing for too long")
+        case TimeoutError():
+            return TimedOutError(f"{host} did not begin to answer in time")
+        case aiohttp.ClientPayloadError():
+            return CutShortError(f"the answer of {host} ended too early")
+        case aiohttp.ClientResponseError():
+            return MalformedAnswerError(f"what {host} sent is not proper HTTP")
+        case aiohttp.InvalidURL() | ValueError():
+            return RedirectRefusedError("an address that cannot be read")
+        case _:
+            return ConnectionFailedError(f"the connection to {host} was lost")
