@@ -89,7 +89,7 @@ def converter() -> Converter:
     shared.register_structure_hook(float, _number)
     shared.register_structure_hook(datetime, lambda value, _: moment(value))
     shared.register_structure_hook(date, lambda value, _: moment(value).date())
-    shared.register_structure_hook(dict[str, Any], _exactly(dict, "an object"))
+    shared.register_structure_hook_func(_is_dict, _exactly(dict, "an object"))
     shared.register_structure_hook_factory(_is_list, lambda kind: _list_hook(shared, kind))
     shared.register_structure_hook_factory(attrs.has, lambda model: _object_hook(shared, model))
     return shared
@@ -126,6 +126,10 @@ def _number(value: Any, _: Any) -> float:
 
 def _is_list(kind: Any) -> bool:
     return getattr(kind, "__origin__", None) is list
+
+
+def _is_dict(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is dict
 
 
 def _list_hook(shared: Converter, kind: Any) -> Hook:
