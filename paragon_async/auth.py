@@ -77,7 +77,7 @@ class FixedToken:
             raise ConfigurationError("the user token is empty or holds characters no token has")
         self._secret = Secret(value.strip())
 
-    async def token(self, user_id: str | None, *, rejected: Rejection | None = None) -> Secret:  # noqa: ARG002  the protocol's form
+    async def token(self, user_id: str | None, *, rejected: Rejection | None = None) -> Secret:  # noqa: ARG002  # the protocol's form
         """Return the token, whoever asks."""
         return self._secret
 
@@ -95,9 +95,9 @@ class _Minted:
 
 
 class SigningKey:
-    """Mints a token per user from the project's signing key.
+    r"""Mints a token per user from the project's signing key.
 
-    *key* is the private key as PEM, as PEM with literal `\\n` (the usual form in an environment), or
+    *key* is the private key as PEM, as PEM with literal `\n` (the usual form in an environment), or
     `@path`. It is parsed once. A token lives *lifetime* seconds, is kept for its user and renewed
     when four fifths of its life are over, or when the service refuses it. *audience* defaults to
     `useparagon.com/<project_id>`; an on-premises installation names its own host there.
@@ -148,7 +148,7 @@ class SigningKey:
         return kept
 
     def _mint(self, user_id: str) -> Secret:
-        import jwt  # noqa: PLC0415  heavy, and a fixed token never needs it
+        import jwt  # noqa: PLC0415  # heavy, and a fixed token never needs it
 
         now = self._clock.wall()
         issued = int(now + self._ahead) - _BACKDATED
@@ -174,7 +174,7 @@ class SigningKey:
 
 def _load(key: str) -> Any:
     """Parse the private key, whichever of its three forms it comes in."""
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  heavy, see above
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # heavy, see above
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
         load_pem_private_key,
@@ -191,7 +191,7 @@ def _load(key: str) -> Any:
         raise ConfigurationError(
             "the signing key cannot be read: an unencrypted RSA private key as PEM is wanted"
         ) from None
-    if not isinstance(loaded, RSAPrivateKey) or loaded.key_size < 2048:  # noqa: PLR2004  RFC 7518
+    if not isinstance(loaded, RSAPrivateKey) or loaded.key_size < 2048:  # noqa: PLR2004  # RFC 7518
         raise ConfigurationError("the signing key must be an RSA key of at least 2048 bits")
     return loaded
 

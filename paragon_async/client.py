@@ -40,7 +40,7 @@ class ConnectedUser:
 
 
 class Paragon:
-    """A client of Managed Sync: `async with Paragon() as paragon: user = paragon.user("…")`.
+    r"""A client of Managed Sync: `async with Paragon() as paragon: user = paragon.user("…")`.
 
     What is not given comes from the environment: `PARAGON_SIGNING_KEY` with `PARAGON_PROJECT_ID`, or
     else `PARAGON_USER_TOKEN`; `PARAGON_BASE_URL`; `PARAGON_TOKEN_EXPIRATION_SECONDS`. An argument
@@ -48,7 +48,7 @@ class Paragon:
 
     Args:
         project_id: the project that the signing key belongs to.
-        signing_key: PEM, PEM with literal `\\n`, or `@path`; mints a token for each user.
+        signing_key: PEM, PEM with literal `\n`, or `@path`; mints a token for each user.
         token: a token for one user, instead of a key.
         tokens: any `TokenSource`, instead of both.
         base_url: the service's URL, with or without `/api`; https, except on a private network.
@@ -69,9 +69,9 @@ class Paragon:
         token: str | None = None,
         tokens: TokenSource | None = None,
         base_url: str | None = None,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008  a frozen value
-        retry: Retry = Retry(),  # noqa: B008  a frozen value
-        limits: Limits = Limits(),  # noqa: B008  a frozen value
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  # a frozen value
+        retry: Retry = Retry(),  # noqa: B008  # a frozen value
+        limits: Limits = Limits(),  # noqa: B008  # a frozen value
         observe: Observer | None = None,
         session: aiohttp.ClientSession | Session | None = None,
     ) -> None:

@@ -41,7 +41,7 @@ class SystemClock:
 
     def chance(self) -> float:
         """Return a random number from the process's generator."""
-        return random.random()  # noqa: S311  jitter, not a secret
+        return random.random()  # noqa: S311  # jitter, not a secret
 
     async def sleep(self, seconds: float) -> None:
         """Wait in the running event loop."""

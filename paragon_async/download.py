@@ -135,7 +135,7 @@ async def save(
 
 def judge(
     evidence: Evidence,
-    framed: bool,
+    framed: bool,  # noqa: FBT001  # a fact among others
     size: int,
     digests: Mapping[str, str],
 ) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def judge(
     return tuple(agreed)
 
 
-async def _receive(
+async def _receive(  # noqa: PLR0917  # one step of `save`, with all it holds
     fetch: Fetch,
     part: Part,
     evidence: Evidence,

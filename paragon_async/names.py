@@ -74,7 +74,7 @@ def arrange(entries: Iterable[Entry]) -> dict[str, PurePosixPath]:
     entry whose parent is unknown, or above itself, stands at the top.
     """
     known = {entry.id: entry for entry in entries}
-    folders = {e.external_id: e for e in known.values() if e.external_id}
+    folders: dict[str | None, Entry] = {e.external_id: e for e in known.values() if e.external_id}
     plain = {e.id: safe_name(e.name or e.id, e.id) for e in known.values()}
     parents = {e.id: _home(e, folders) for e in known.values()}
     twins = Counter((parents[i], collision_key(plain[i])) for i in known)

@@ -101,7 +101,7 @@ class Part:
             os.fsync(file)
             os.close(file)
             self._file = None
-            os.replace(self._path, self.target)
+            self._path.replace(self.target)
             _sync_folder(self.target.parent)
         except OSError as error:
             raise self._refused(error) from error

@@ -146,6 +146,6 @@ def _record(sync_id: str, record_id: str) -> str:
 
 def _id(value: str, what: str) -> str:
     """Quote an id as one path segment; what could climb out of its place is refused."""
-    if not isinstance(value, str) or value.strip(". ") == "":
+    if value.strip(". ") == "":
         raise ConfigurationError(f"{value!r} is no {what}: pass the id that the API gave")
     return quote(value, safe="")

@@ -125,7 +125,7 @@ class Permissions:
         denies that record; a call that fails raises.
         """
         kept = list(records)
-        ids = [record if isinstance(record, str) else str(getattr(record, "id")) for record in kept]  # noqa: B009  R is any type
+        ids = [record if isinstance(record, str) else str(getattr(record, "id")) for record in kept]  # noqa: B009  # R is any type
         verdicts = await self.batch_check(sync_id, [Check(i, user, role) for i in ids])
         return [record for record, verdict in zip(kept, verdicts, strict=True) if verdict.allowed]
 

@@ -21,7 +21,7 @@ class Subject:
     id: str
     label: str | None = None
     is_folder: bool = False
-    evidence: Evidence = Evidence()
+    evidence: Evidence = attrs.field(factory=Evidence)
 
     @property
     def file_name(self) -> str:

@@ -114,7 +114,12 @@ class Syncs:
         """
         await self._channel.call(endpoints.delete_sync(sync_id), self._user)
 
-    async def wait_until_idle(self, sync_id: str, *, timeout: float | None = None) -> SyncStatus:
+    async def wait_until_idle(
+        self,
+        sync_id: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # the state is in the error, a scope has none
+    ) -> SyncStatus:
         """Poll until the sync has completed a run, and return its state.
 
         *timeout* is in seconds, None for no end. Raises `SyncFailedError` when the sync is ERRORED or

@@ -36,6 +36,8 @@ class Gatekeeper:
             loaded = load_pem_private_key(signing_key.replace("\\n", "\n").encode(), None)
         except (ValueError, TypeError):
             raise EmulatorError("the signing key is not an RSA private key as PEM") from None
+        if not isinstance(loaded, rsa.RSAPrivateKey):
+            raise EmulatorError("the signing key must be an RSA key")
         self._public = loaded.public_key()
         self._audiences = [f"useparagon.com/{project_id}", f"dashboard.useparagon.com/{project_id}"]
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
@@ -54,7 +56,7 @@ class Gatekeeper:
         try:
             claims = jwt.decode(
                 token,
-                self._public,  # type: ignore[arg-type]  any public key type is refused if not RSA
+                self._public,
                 algorithms=["RS256"],
                 audience=self._audiences,
                 options={"require": ["exp", "sub", "aud"]},

@@ -16,7 +16,7 @@ class EmulatorError(Exception):
     """The emulator cannot start; one sentence says why."""
 
 
-class Refusal(Exception):  # noqa: N818  an answer to a caller, not a failure of the emulator
+class Refusal(Exception):  # noqa: N818  # an answer to a caller, not a failure of the emulator
     """The request is answered with *status* and *message*."""
 
     def __init__(self, status: int, message: str) -> None:

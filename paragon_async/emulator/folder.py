@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from paragon_async.emulator import ids
 from paragon_async.emulator.store import Row
@@ -23,12 +24,19 @@ FOLDER_TYPE = "application/vnd.google-apps.folder"
 _VIEW = "https://drive.google.com"
 
 
-def scan(root: Path, sync_id: str, below: str = "") -> list[Row]:
-    """Read the whole folder, or the part *below* a relative path, as records; parents come first."""
+def scan(
+    root: Path, sync_id: str, below: str = "", skip: frozenset[str] = frozenset()
+) -> list[Row]:
+    """Read the folder, or the part *below* a relative path, as records; parents come first.
+
+    Folders with a name in *skip* are left out with all they hold.
+    """
     start = root / below
     rows: list[Row] = []
     for folder, folders, files in os.walk(start, followlinks=False):
-        folders[:] = sorted(f for f in folders if not (Path(folder) / f).is_symlink())
+        folders[:] = sorted(
+            f for f in folders if f not in skip and not (Path(folder) / f).is_symlink()
+        )
         for name in folders:
             rows.extend(_row(root, Path(folder) / name, sync_id))
         for name in sorted(files):
@@ -61,7 +69,7 @@ def _row(root: Path, path: Path, sync_id: str) -> Iterator[Row]:
     above = relative.rpartition("/")[0]
     external = ids.external_id(relative)
     name = os.fsencode(path.name).decode(errors="replace")
-    body = {
+    body: dict[str, Any] = {
         "id": ids.record_id(sync_id, external),
         "externalId": external,
         "name": name,

@@ -73,8 +73,11 @@ class Graph:
         direct = sorted(f"user:{user}" for user, given in grants.items() if given == rank)
         nodes: list[dict[str, Any]] = [{"name": name, "leaf": {"users": {"users": direct}}}]
         thing = name.partition("#")[0]
-        for stronger in ROLES[rank + 1 : rank + 2]:
-            nodes.append({"name": name, "leaf": {"computed": {"userset": f"{thing}#{stronger}"}}})
+        stronger = ROLES[rank + 1 : rank + 2]
+        nodes += [
+            {"name": name, "leaf": {"computed": {"userset": f"{thing}#{role}"}}}
+            for role in stronger
+        ]
         above = self._store.by_external(sync_id, row["parent"]) if row and row["parent"] else None
         parent = f"folder:{above['id']}" if above else "folder:root"
         inherited = {

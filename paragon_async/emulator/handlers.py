@@ -39,7 +39,7 @@ class Handlers:
         permission = "/api/permissions/{sync}"
         return [
             web.post("/api/syncs", self.enable),
-            web.get("/api/syncs", self.list, allow_head=False),
+            web.get("/api/syncs", self.list_syncs, allow_head=False),
             web.get(sync, self.status, allow_head=False),
             web.patch(sync, self.update),
             web.delete(sync, self.delete),
@@ -81,7 +81,7 @@ class Handlers:
         }
         return web.json_response(described)
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def list_syncs(self, request: web.Request) -> web.Response:
         """List the user's syncs."""
         credential = request.query.get("credentialId")
         rows = self._world.store.syncs(request[USER])

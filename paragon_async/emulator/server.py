@@ -5,9 +5,10 @@ journal → refusals → faults → host check → token → handler
 
 from __future__ import annotations
 
-import logging
 import secrets
 import uuid
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,9 +22,9 @@ from paragon_async.emulator.faults import Fault, Faults, Handler, act
 from paragon_async.emulator.handlers import USER, Handlers
 from paragon_async.emulator.world import World
 
-log = logging.getLogger("paragon_async.emulator")
 _HOST = "127.0.0.1"
 _LARGEST_BODY = 1 << 20
+_REMEMBERED = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +43,8 @@ class Emulator:
 
     *folder* becomes the Google Drive of every connected user. It listens on loopback, on *port* or,
     with 0, on any that is free. *project_id* and *signing_key* are made up unless given; whoever holds
-    them can mint tokens. *largest_page* bounds pageSize; *ranges* switches ETag and ranges.
+    them can mint tokens. *largest_page* bounds pageSize; *ranges* switches ETag and
+    ranges; folders named in *skip* are left out. *requests* holds the latest calls.
 
     Raises `EmulatorError` when the folder is none or the port is taken.
     """
@@ -56,15 +58,16 @@ class Emulator:
         signing_key: str | None = None,
         largest_page: int = 1000,
         ranges: bool = True,
+        skip: Iterable[str] = (),
     ) -> None:
         root = None if folder is None else Path(folder)
         if root is not None and not root.is_dir():
             raise EmulatorError(f"there is no folder {root}")
         self.project_id = project_id or str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
         self.signing_key = signing_key or new_signing_key()
-        self.world = World(self.project_id, root)
+        self.world = World(self.project_id, root, frozenset(skip))
         self.faults = Faults()
-        self.requests: list[Call] = []
+        self.requests: deque[Call] = deque(maxlen=_REMEMBERED)
         self.url = ""
         self._port = port
         self._gatekeeper = Gatekeeper(self.project_id, self.signing_key)
@@ -73,7 +76,7 @@ class Emulator:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables that point any client here; the key has literal `\\n` for its lines."""
+        r"""The variables that point any client here; the key has literal `\n` for its lines."""
         return {
             "PARAGON_PROJECT_ID": self.project_id,
             "PARAGON_SIGNING_KEY": self.signing_key.strip().replace("\n", "\\n"),

@@ -84,7 +84,7 @@ class Store:
             values = values | {"generation": last.fetchone()[0]}
             names = ", ".join(values)
             marks = ", ".join("?" * len(values))
-            self._db.execute(f"INSERT INTO syncs ({names}) VALUES ({marks})", (*values.values(),))  # noqa: S608  our own column names
+            self._db.execute(f"INSERT INTO syncs ({names}) VALUES ({marks})", (*values.values(),))  # noqa: S608  # our own column names
             self._db.execute("INSERT INTO totals (sync) VALUES (?)", (values["id"],))
 
     def sync(self, sync_id: str) -> sqlite3.Row | None:
@@ -102,7 +102,7 @@ class Store:
         """Set columns of a sync."""
         assignments = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
-            f"UPDATE syncs SET {assignments} WHERE id = ?",  # noqa: S608  our own column names
+            f"UPDATE syncs SET {assignments} WHERE id = ?",  # noqa: S608  # our own column names
             (*values.values(), sync_id),
         )
 
@@ -115,7 +115,7 @@ class Store:
                 ("blocks", "sync"),
                 ("totals", "sync"),
             ):
-                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (sync_id,))  # noqa: S608  our own names
+                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (sync_id,))  # noqa: S608  # our own names
 
     def put(self, sync_id: str, rows: Iterable[Row]) -> None:
         """Store records at the end of the feed, each in the place of its older self."""

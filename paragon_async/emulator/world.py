@@ -33,9 +33,12 @@ def now() -> str:
 class World:
     """Everything an emulator knows. Used from one event loop."""
 
-    def __init__(self, project_id: str, root: Path | None) -> None:
+    def __init__(
+        self, project_id: str, root: Path | None, skip: frozenset[str] = frozenset()
+    ) -> None:
         self.project_id = project_id
         self.root = root
+        self._skip = skip
         self.store = Store()
         self.cursors = Cursors(secrets.token_bytes(32))
         self.graph = Graph(self.store)
@@ -69,7 +72,7 @@ class World:
             )
             self._start(sync_id)
             row = self.store.sync(sync_id)
-        assert row is not None  # noqa: S101  it was there or has just been made
+        assert row is not None  # noqa: S101  # it was there or has just been made
         return row
 
     def poll(self, row: sqlite3.Row) -> str:
@@ -145,7 +148,9 @@ class World:
         if row is None or row["status"] == "DISABLED":
             return
         if self.root is not None and row["pipeline"] == "files":
-            found = await asyncio.to_thread(folder.scan, self.root, sync_id, self._below(row))
+            found = await asyncio.to_thread(
+                folder.scan, self.root, sync_id, self._below(row), self._skip
+            )
             self._apply(sync_id, found)
         self.store.change_sync(sync_id, status=STEPS[-1], synced=now(), updated=now())
 

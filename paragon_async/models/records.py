@@ -1,7 +1,7 @@
 """Records: what a sync holds. Source: api.md 4, in the older shape of 4.8 too.
 
     Record          thin: the record as it came, with its common fields at hand
-    ├── File  Contact  Company  Deal  Ticket  CustomObject      by `record.into(File)` or `pull(…, File)`
+    ├── File  Contact  Company  Deal  Ticket  CustomObject     by `record.into(File)` or `pull(…, File)`
 
 Everything but an id is optional in all of them: a tombstone has little else.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -246,7 +246,7 @@ def build(data: Any, model: type[M], place: str = "$") -> M:
     if type(data.get("id")) is not str:
         kind = convert.kind_of(data.get("id"))
         raise DecodeError(f"{place}.id", f"a string is wanted, this is {kind}")
-    return model(data)  # type: ignore[call-arg]  model is Record here
+    return cast("M", Record(data))
 
 
 def is_folder(mime_type: str | None, size: int | None) -> bool:

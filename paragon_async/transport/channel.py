@@ -183,7 +183,7 @@ class Channel:
     async def _renewed(
         self, error: AuthenticationError, tries: _Tries, user: str | None
     ) -> float | None:
-        assert tries.token is not None  # noqa: S101  an answer came, so a token was sent
+        assert tries.token is not None  # noqa: S101  # an answer came, so a token was sent
         first = tries.rejection is None
         tries.rejection = Rejection(tries.token, tries.service_time)
         if first and await self.tokens.token(user, rejected=tries.rejection) != tries.token:

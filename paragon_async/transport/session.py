@@ -167,7 +167,7 @@ class AiohttpSession:
             raise ConfigurationError(
                 "this client belongs to another event loop or process: make one in each"
             )
-        assert self._session is not None  # noqa: S101  set together with the owner
+        assert self._session is not None  # noqa: S101  # set together with the owner
         return self._session
 
     async def _follow(self, request: Request[Any], token: Secret) -> aiohttp.ClientResponse:
@@ -332,7 +332,7 @@ def _host(url: str) -> str:
     return f"{host}:{port}"
 
 
-def _mapped(error: BaseException, host: str) -> ParagonError:
+def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  # a table
     """Turn what aiohttp raises into ours; its words are dropped, they can hold the token."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():

@@ -1,0 +1,73 @@
+"""The root of the command, and how errors leave it: one sentence, a status, no traceback.
+
+0 done   1 done, but something was not as it should be   2 usage   3 stopped by an error
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from paragon_async._version import __version__
+
+T = TypeVar("T")
+STOPPED = 3
+_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Finds a command by its module, so that only the one that runs is imported."""
+
+    names = ("demo", "emulator")
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(self.names)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        match name:
+            case "demo":
+                from paragon_async.cli.demo import demo as command
+            case "emulator":
+                from paragon_async.cli.emulator import emulator as command
+            case _:
+                return None
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="paragon-async")
+def cli() -> None:
+    """Work with Paragon's Managed Sync, or with an emulator of it on this machine."""
+
+
+def run() -> None:
+    """Run the command with the process's arguments."""
+    cli(prog_name="paragon-async")
+
+
+def perform(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end; what goes wrong becomes one sentence and a status."""
+    from paragon_async.emulator import EmulatorError
+    from paragon_async.errors import ConfigurationError, ParagonError
+
+    try:
+        return asyncio.run(work)
+    except (ConfigurationError, EmulatorError) as error:
+        stop(str(error), 2)
+    except (ParagonError, OSError) as error:
+        stop(str(error), STOPPED)
+    except KeyboardInterrupt:
+        stop("interrupted", _INTERRUPTED)
+
+
+def stop(sentence: str, status: int) -> NoReturn:
+    """End the process with one sentence on standard error."""
+    shown = "".join(c if c.isprintable() else "?" for c in sentence)
+    print(f"paragon-async: {shown}", file=sys.stderr)
+    raise SystemExit(status)
