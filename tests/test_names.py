@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paragon_async.names import (
+    LONGEST,
+    Entry,
+    arrange,
+    collision_key,
+    distinct_name,
+    safe_name,
+)
+
+WILD = st.text(st.characters(), max_size=300) | st.sampled_from(
+    ["..", ".", "", " ", "/", "a/../b", "CON", "con.txt", "x.", "x ", "\x00", "\udc80", "😀" * 100,
+     "COM¹.log", ".paragon-1.part", "Straße", "e\u0301", "a\u202egpj.exe", "." * 300, "a." + "b" * 300]
+)  # fmt: skip
+
+
+@settings(max_examples=2000, deadline=None)
+@given(WILD)
+def test_always_harmless(label):
+    """Whatever a record is called, its name is one component that every system takes as a file."""
+    name = safe_name(label)
+    assert name
+    assert len(name.encode()) <= LONGEST
+    assert not set(name) & set('/\\:*?"<>|')
+    assert not any(unicodedata.category(c)[0] == "C" for c in name)
+    assert name.strip(".") and name == name.rstrip(". ") and not name.startswith(" ")
+    assert name.split(".")[0].strip().upper() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT9"}
+    assert safe_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("Überblick 2025 (final).docx", "Überblick 2025 (final).docx"),
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("/etc/passwd", "_etc_passwd"),
+        ("C:\\x\\y", "C__x_y"),
+        ("a\x00b\nc\x1b[0m", "a_b_c_[0m"),
+        ("nul", "_nul"),
+        ("Com1.tar.gz", "_Com1.tar.gz"),
+        ("console.log", "console.log"),
+        ("name. . ", "name"),
+        ("...", "unnamed"),
+        ("", "unnamed"),
+        (".paragon-x.part", "_.paragon-x.part"),
+        (".gitignore", ".gitignore"),
+    ],
+)
+def test_known_names(label, name):
+    """Ordinary names stay as they are; each kind of trap has its answer."""
+    assert safe_name(label) == name
+
+
+def test_fallback():
+    """A label with nothing in it takes the fallback, which is made safe as well."""
+    assert safe_name("..", "a/b") == "a_b"
+    assert safe_name("..", "..") == "unnamed"
+
+
+def test_long_names_keep_their_suffix():
+    """A long name is cut on a character's border, before its suffix."""
+    name = safe_name("😀" * 100 + ".pdf")
+    assert name.endswith("😀.pdf") and len(name.encode()) <= LONGEST
+    assert len(safe_name("x." + "y" * 300).encode()) == LONGEST
+
+
+@settings(deadline=None)
+@given(WILD, st.text(st.characters(), min_size=1), st.text(st.characters(), min_size=1))
+def test_distinct(label, one, other):
+    """Two records never share a distinct name, and each has the same one every time."""
+    assert distinct_name(label, one) == distinct_name(label, one)
+    assert safe_name(distinct_name(label, one)) == distinct_name(label, one)
+    if one != other:
+        assert collision_key(distinct_name(label, one)) != collision_key(
+            distinct_name(label, other)
+        )
+
+
+def test_distinct_mark_stands_before_the_suffix():
+    """The mark leaves the suffix where programs look for it."""
+    name = distinct_name("report.pdf", "id")
+    assert (
+        name.startswith("report~")
+        and name.endswith(".pdf")
+        and len(name) == len("report~12345678.pdf")
+    )
+
+
+def test_collision_keys():
+    """Names that some file system folds together have one key."""
+    assert collision_key("Straße") == collision_key("STRASSE")
+    assert collision_key("é") == collision_key("e\u0301") == collision_key("É")
+    assert collision_key("a") != collision_key("b")
+
+
+def entry(i, parent=None, name=None):
+    return Entry(id=i, external_id=f"x{i}", parent=parent, name=name)
+
+
+def test_arrange_repeats_the_tree():
+    """Every entry stands below its folder, by external id; unknown parents mean the top."""
+    places = arrange(
+        [
+            entry("1", "root", "docs"),
+            entry("2", "x1", "a.txt"),
+            entry("3", "x1", "b/c"),
+            entry("4", None, None),
+        ]
+    )
+    assert places == {
+        "1": PurePosixPath("docs"),
+        "2": PurePosixPath("docs/a.txt"),
+        "3": PurePosixPath("docs/b_c"),
+        "4": PurePosixPath("4"),
+    }
+
+
+def test_arrange_keeps_namesakes_apart_in_any_order():
+    """A thousand records of one name are a thousand paths, whatever the order."""
+    twins = [entry(str(n), "x", "Report.pdf" if n % 2 else "report.PDF") for n in range(1000)]
+    places = arrange(twins)
+    assert len({collision_key(str(path)) for path in places.values()}) == 1000
+    assert arrange(reversed(twins)) == places
+
+
+def test_arrange_survives_circles():
+    """Folders that contain each other are put at the top instead of hanging the program."""
+    places = arrange(
+        [
+            entry("1", "x2", "a"),
+            entry("2", "x1", "b"),
+            entry("3", "x1", "c"),
+            entry("4", "x4", "self"),
+        ]
+    )
+    assert places["1"] == PurePosixPath("a")
+    assert places["4"] == PurePosixPath("self")
+    assert all(not path.is_absolute() and ".." not in path.parts for path in places.values())
