@@ -73,9 +73,10 @@ class FixedToken:
     __slots__ = ("_secret",)
 
     def __init__(self, value: str) -> None:
-        if not value or not value.isascii() or any(c.isspace() for c in value.strip()):
+        value = value.strip()
+        if not value or not value.isascii() or any(c.isspace() for c in value):
             raise ConfigurationError("the user token is empty or holds characters no token has")
-        self._secret = Secret(value.strip())
+        self._secret = Secret(value)
 
     async def token(self, user_id: str | None, *, rejected: Rejection | None = None) -> Secret:  # noqa: ARG002  # the protocol's form
         """Return the token, whoever asks."""
