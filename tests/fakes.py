@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,6 +68,12 @@ class FakeResponse:
         self._chunks = [body] if chunks is None else list(chunks)
         self._broken = broken
 
+    def anew(self) -> FakeResponse:
+        """Return the same answer unread, for a script that gives it more than once."""
+        again = copy.copy(self)
+        again._chunks = list(self._chunks)
+        return again
+
     async def next_chunk(self) -> bytes:
         await asyncio.sleep(0)
         while self._chunks:
@@ -114,6 +121,8 @@ class FakeSession:
             step = step(request)
         if isinstance(step, Exception):
             raise step
+        if isinstance(step, FakeResponse):
+            step = step.anew()
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         try:
