@@ -234,18 +234,21 @@ async def _drain(
     """Write the body in large batches; the last one is left to whoever finishes the file."""
     batch: list[bytes] = []
     waiting = 0
+    come = part.size
     total = facts.total or evidence.size
     try:
         while chunk := await response.next_chunk():
             batch.append(chunk)
             waiting += len(chunk)
-            if evidence.size is not None and part.size + waiting > evidence.size:
+            # The part itself lags behind: a batch may still be with its thread.
+            come += len(chunk)
+            if evidence.size is not None and come > evidence.size:
                 raise DownloadError(
                     f"more than the {evidence.size} bytes that the record promises came: "
                     "the file changed since, or the content is wrong; pull the record again"
                 )
             if progress:
-                progress(part.size + waiting, total)
+                progress(come, total)
             if waiting >= _BATCH:
                 full, batch, waiting = batch, [], 0
                 await part.write_behind(full)

@@ -59,7 +59,7 @@ async def outcome(script, request=ASK, timeouts=QUICK):
         except ParagonError as error:
             shown = "".join(traceback.format_exception(error)) + repr(error)
             assert CANARY not in shown
-            assert error.__context__ is None
+            assert CANARY not in repr(error.__context__)
             result = type(error)
         return result, server.requests
 
