@@ -44,9 +44,9 @@ def scan(
     return rows
 
 
-def locate(root: Path, relative: str) -> Path | None:
+def locate(root: Path, relative: bytes) -> Path | None:
     """Return the regular file behind a record, None if it is gone or leads out of the mount."""
-    path = root / relative
+    path = root / os.fsdecode(relative)
     try:
         inside = path.resolve(strict=True).is_relative_to(root.resolve())
         regular = stat.S_ISREG(path.stat().st_mode)
@@ -60,7 +60,7 @@ def _row(root: Path, path: Path, sync_id: str) -> Iterator[Row]:
     try:
         info = path.stat()
         is_folder = stat.S_ISDIR(info.st_mode)
-        if not is_folder and locate(root, relative) is None:
+        if not is_folder and locate(root, os.fsencode(relative)) is None:
             return
         digest = None if is_folder else _digest(path)
     except OSError:
@@ -86,7 +86,7 @@ def _row(root: Path, path: Path, sync_id: str) -> Iterator[Row]:
         body=json.dumps(body, separators=(",", ":")),
         external=external,
         parent=body["parentFolderId"],
-        path=relative,
+        path=os.fsencode(relative),
     )
 
 

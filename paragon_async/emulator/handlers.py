@@ -104,6 +104,8 @@ class Handlers:
         answer: dict[str, Any] = {"status": shown, "summary": summary}
         if row["credential"]:
             answer["credentialId"] = row["credential"]
+        if row["reason"]:
+            answer["reason"] = row["reason"]
         if row["frequency"]:
             answer["incrementalAccumulatorFrequency"] = row["frequency"]
         return web.json_response(answer)

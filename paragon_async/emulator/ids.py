@@ -22,4 +22,6 @@ def record_id(sync: str, external_id: str) -> str:
 
 def external_id(path: str) -> str:
     """Name a file by its relative path, in the look of a Drive id; the root is `root`."""
-    return "1" + uuid.uuid5(_PROJECTS, path).hex if path else "root"
+    # A name on disk need not be Unicode; its odd bytes are spelled out.
+    spelled = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "1" + uuid.uuid5(_PROJECTS, spelled).hex if path else "root"

@@ -22,11 +22,12 @@ CREATE TABLE IF NOT EXISTS syncs (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, integration TEXT NOT NULL, pipeline TEXT NOT NULL,
     name TEXT NOT NULL, configuration TEXT NOT NULL, credential TEXT, frequency TEXT,
     status TEXT NOT NULL, generation INTEGER NOT NULL, polls INTEGER NOT NULL DEFAULT 0,
-    sequence INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, updated TEXT NOT NULL, synced TEXT);
+    sequence INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, updated TEXT NOT NULL, synced TEXT,
+    reason TEXT);
 CREATE TABLE IF NOT EXISTS generations (id TEXT PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
     sync TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, external TEXT, parent TEXT,
-    path TEXT, body TEXT NOT NULL, deleted INTEGER NOT NULL, seen INTEGER NOT NULL,
+    path BLOB, body TEXT NOT NULL, deleted INTEGER NOT NULL, seen INTEGER NOT NULL,
     PRIMARY KEY (sync, id)) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS feed ON records (sync, sequence);
 CREATE INDEX IF NOT EXISTS externals ON records (sync, external);
@@ -46,7 +47,7 @@ class Row:
     body: str
     external: str | None = None
     parent: str | None = None
-    path: str | None = None
+    path: bytes | None = None
     deleted: bool = False
 
 

@@ -147,12 +147,21 @@ class World:
         row = self.store.sync(sync_id)
         if row is None or row["status"] == "DISABLED":
             return
-        if self.root is not None and row["pipeline"] == "files":
-            found = await asyncio.to_thread(
-                folder.scan, self.root, sync_id, self._below(row), self._skip
-            )
-            self._apply(sync_id, found)
-        self.store.change_sync(sync_id, status=STEPS[-1], synced=now(), updated=now())
+        try:
+            await self._read_source(row)
+        except OSError as error:
+            self.store.change_sync(sync_id, status="ERRORED", reason=str(error), updated=now())
+            return
+        self.store.change_sync(sync_id, status=STEPS[-1], reason=None, synced=now(), updated=now())
+
+    async def _read_source(self, row: sqlite3.Row) -> None:
+        if self.root is None or row["pipeline"] != "files":
+            return
+        if not self.root.is_dir():
+            raise FileNotFoundError("The folder of this account is gone")
+        below = await asyncio.to_thread(self._below, row)
+        found = await asyncio.to_thread(folder.scan, self.root, row["id"], below, self._skip)
+        self._apply(row["id"], found)
 
     def _below(self, row: sqlite3.Row) -> str:
         wanted = json.loads(row["configuration"]).get("folderId")

@@ -145,7 +145,7 @@ async def test_wrong_places(client):
     assert (await client.ask("GET", f"{sync}/records/none/content"))[0] == 404
     assert (await client.ask("GET", "/nowhere"))[0] == 404
     assert (await client.ask("PUT", "/api/syncs"))[0] == 405
-    assert (await client.ask("POST", "/api/syncs", {"x": "y" * 2_000_000}))[0] == 413
+    assert (await client.ask("POST", "/api/syncs", {"x": "y" * (1 << 20)}))[0] == 413
 
 
 @pytest.mark.parametrize(
@@ -339,6 +339,30 @@ async def test_disabled_syncs_rest(client, emulator, folder):
     await client.ask("POST", f"{sync}/reenable")
     await client.synced()
     assert (await client.ask("GET", f"{sync}/records"))[1]["paging"]["totalRecords"] == 8
+
+
+async def test_a_source_that_is_gone(client, emulator, folder):
+    """When the folder disappears the sync is ERRORED and says why; its records stay."""
+    sync = await client.synced()
+    moved = folder.rename(folder.with_name("moved"))
+    await emulator.refresh()
+    _, body, _ = await client.ask("GET", sync)
+    assert (body["status"], body["reason"]) == ("ERRORED", "The folder of this account is gone")
+    assert (await client.ask("GET", f"{sync}/records"))[1]["paging"]["totalActiveRecords"] == 7
+    moved.rename(folder)
+    await client.ask("POST", f"{sync}/reenable")
+    await client.synced()
+
+
+async def test_unreadable_files(client, folder):
+    """A file that may not be read is not seen, like one that the integration hides."""
+    (folder / "hello.txt").chmod(0)
+    if os.access(folder / "hello.txt", os.R_OK):
+        # The superuser reads everything: a name longer than any path stands in for it.
+        (folder / "long").symlink_to("x" * 4000)
+    sync = await client.synced()
+    _, page, _ = await client.ask("GET", f"{sync}/records")
+    assert "long" not in {record["name"] for record in page["data"]}
 
 
 async def test_faults(client, emulator):
