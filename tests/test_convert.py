@@ -174,9 +174,9 @@ def test_round_trip(value):
     JSON
     | st.fixed_dictionaries(
         {},
-        optional={
-            name: JSON for name in ("id", "count", "at", "tags", "inner", "inners", "day", "ratio")
-        },
+        optional=dict.fromkeys(
+            ("id", "count", "at", "tags", "inner", "inners", "day", "ratio"), JSON
+        ),
     )
 )
 def test_any_json_structures_or_decode_error(value):

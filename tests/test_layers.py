@@ -48,7 +48,7 @@ def test_imports_point_down(path):
 
 
 def test_only_the_session_knows_the_client_library():
-    """aiohttp's client is imported by the session; the client class only asks what it was given."""
+    """Aiohttp's client is imported by the session; the client class only asks what it was given."""
     users = {p.relative_to(PACKAGE).as_posix() for p in FILES
              if re.search(r"^(import aiohttp|from aiohttp)", p.read_text(), re.MULTILINE) and room(p) != "emulator"}  # fmt: skip
     assert users == {"transport/session.py", "client.py"}

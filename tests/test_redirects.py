@@ -26,7 +26,7 @@ def test_followed(location, url):
 @pytest.mark.parametrize(
     "location",
     [
-        "http://sync.useparagon.com/x", "file:///etc/passwd", "ftp://x/y", "data:text/plain,x", 
+        "http://sync.useparagon.com/x", "file:///etc/passwd", "ftp://x/y", "data:text/plain,x",
         "https://[::1", "https://127.0.0.1/x", "https://10.0.0.1/x", "https://169.254.169.254/x",
         "https://localhost/x", "https://db.internal/x", "https://[::1]/x", "https://host:99999/x",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import time
 
@@ -145,7 +146,11 @@ async def test_wrong_places(client):
     assert (await client.ask("GET", f"{sync}/records/none/content"))[0] == 404
     assert (await client.ask("GET", "/nowhere"))[0] == 404
     assert (await client.ask("PUT", "/api/syncs"))[0] == 405
-    assert (await client.ask("POST", "/api/syncs", {"x": "y" * (1 << 20)}))[0] == 413
+    large = io.BytesIO(b"x" * ((1 << 20) + 1))
+    async with client.session.post(
+        client.url + "/api/syncs", data=large, headers=client.headers
+    ) as answer:
+        assert answer.status == 413
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ async def permissions(user: ConnectedUser, files: list[File]) -> None:
 
 
 async def client() -> None:
-    async with Paragon(token="t") as paragon:  # noqa: S106  # no secret
+    async with Paragon(token="t") as paragon:  # no secret
         assert_type(paragon.user(), ConnectedUser)
 
 
