@@ -111,7 +111,7 @@ def bad_keys():
         "garbled": pem(good).replace("A", "!"),
         "public": public.decode(),
         "elliptic": pem(ec.generate_private_key(ec.SECP256R1())),
-        "short": pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
+        "short": pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),  # noqa: S505  # refused, that is the point
         "encrypted": pem(good, password=b"p"),
     }
 

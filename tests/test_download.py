@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import stat
 
@@ -24,10 +25,11 @@ from paragon_async.part import Part, in_thread
 from tests.fakes import FakeResponse, answer, records
 
 S, BODY = "sync-1", bytes(range(256)) * 20_000
+SIZE = len(BODY)
 RANGED = {"ETag": '"v1"', "Accept-Ranges": "bytes"}
 
 
-def file(size=len(BODY), kind=None, value=None, **more):
+def file(size=SIZE, kind=None, value=None, **more):
     hash_ = FileHash(type=kind, value=value) if kind else None
     return File(id="r1", name="a.bin", mime_type="application/x-bin", size=size, hash=hash_, **more)
 
@@ -50,7 +52,7 @@ def cut(at, **headers):
     )
 
 
-def rest(start, total=len(BODY), says=None, **more):
+def rest(start, total=SIZE, says=None, **more):
     headers = {"Content-Range": f"bytes {start if says is None else says}-{total - 1}/{total}"}
     return FakeResponse(206, headers=headers, chunks=pieces(BODY[start:]), **more)
 
@@ -176,7 +178,7 @@ async def test_progress_is_told(tmp_path):
         S, file(), tmp_path / "f", progress=lambda done, total: told.append((done, total))
     )
     assert told[-1] == (len(BODY), len(BODY))
-    assert any(later[0] < earlier[0] for earlier, later in zip(told, told[1:], strict=False))
+    assert any(later[0] < earlier[0] for earlier, later in itertools.pairwise(told))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,6 @@ async def test_links_are_replaced_not_followed(tmp_path):
 
 async def test_a_disk_that_refuses(tmp_path):
     """A folder under the target's name is an error of one sentence, and leaves no part behind."""
-    made, _ = records(whole(b"x"))
     (tmp_path / "in" / "f" / "deep").mkdir(parents=True)
     part = Part(tmp_path / "in" / "f", ["sha256"])
     part.write([b"x"])

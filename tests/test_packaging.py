@@ -25,8 +25,10 @@ def test_wheel_and_sdist(tmp_path):
         [sys.executable, "-m", "build", "--no-isolation", "-o", str(tmp_path), str(ROOT)],
         check=True, capture_output=True, env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )  # fmt: skip
-    wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
-    sdist = tarfile.open(next(tmp_path.glob("*.tar.gz"))).getnames()
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        wheel = archive.namelist()
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as source:
+        sdist = source.getnames()
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "paragon_async").rglob("*.py")}
     assert modules | {"paragon_async/py.typed"} <= set(wheel)
     inside = {name.partition("/")[2] for name in sdist}

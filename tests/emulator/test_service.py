@@ -44,7 +44,7 @@ class Client:
     async def synced(self, **body):
         wanted = {"integration": "googledrive", "pipeline": "files"} | body
         _, made, _ = await self.ask("POST", "/api/syncs", wanted)
-        while (await self.ask("GET", f"/api/syncs/{made['id']}"))[1]["status"] != "IDLE":
+        while (await self.ask("GET", f"/api/syncs/{made['id']}"))[1]["status"] != "IDLE":  # noqa: ASYNC110  # that is what polling is
             await asyncio.sleep(0.01)
         return f"/api/syncs/{made['id']}"
 
