@@ -8,6 +8,8 @@ Part.discard                remove; harmless after a commit
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -65,7 +67,7 @@ class Part:
                 while rest:
                     rest = rest[os.write(file, rest) :]
                 self.size += len(chunk)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._refused(error) from error
 
     async def write_behind(self, chunks: list[bytes]) -> None:
@@ -85,7 +87,7 @@ class Part:
             if self._file is not None:
                 os.ftruncate(self._file, 0)
                 os.lseek(self._file, 0, os.SEEK_SET)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._refused(error) from error
         self.size = 0
         self._hashes = self._fresh()
@@ -99,19 +101,22 @@ class Part:
         try:
             file = self._open()
             os.fsync(file)
-            os.close(file)
             self._file = None
+            os.close(file)
             self._path.replace(self.target)
             _sync_folder(self.target.parent)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._refused(error) from error
 
     def discard(self) -> None:
         """Close and remove the part file, if there still is one."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        self._path.unlink(missing_ok=True)
+        file, self._file = self._file, None
+        # Whatever made the download fail is what the caller must hear of, not this.
+        with contextlib.suppress(OSError, ValueError):
+            if file is not None:
+                os.close(file)
+        with contextlib.suppress(OSError, ValueError):
+            self._path.unlink(missing_ok=True)
 
     async def abandon(self) -> None:
         """Let the batch under way end, then `discard`, whatever else happens to the caller."""
@@ -129,9 +134,9 @@ class Part:
     def _fresh(self) -> dict[str, Any]:
         return {name: hashlib.new(name, usedforsecurity=False) for name in self._algorithms}
 
-    def _refused(self, error: OSError) -> DownloadError:
-        reason = error.strerror or type(error).__name__
-        return DownloadError(f"cannot write {self.target}: {reason}")
+    def _refused(self, error: OSError | ValueError) -> DownloadError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return DownloadError(f"cannot write {str(self.target)!r}: {reason}")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -139,5 +144,9 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot do it, and do not need it.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(handle)

@@ -55,6 +55,25 @@ def test_demo(folder, tmp_path):
     assert (tmp_path / "to" / "empty").is_dir()
 
 
+def test_demo_with_odd_names(folder, tmp_path):
+    """Names that are not safe everywhere are made so, and their files verified all the same."""
+    (folder / "a:b?.txt").write_text("odd")
+    (folder / os.fsdecode(b"bad-\xff")).write_text("bytes")
+    (folder / "nul").write_text("reserved")
+    result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "to" / "a_b_.txt").read_text() == "odd"
+    assert (tmp_path / "to" / "_nul").read_text() == "reserved"
+
+
+def test_demo_without_files(tmp_path):
+    """A folder of folders has nothing to verify: that is no success."""
+    (tmp_path / "from" / "empty").mkdir(parents=True)
+    result = CliRunner().invoke(demo, [str(tmp_path / "from"), "--to", str(tmp_path / "to")])
+    assert result.exit_code == 1
+    assert "there is no file in" in result.output
+
+
 def test_demo_as_a_process(folder, tmp_path):
     """From a shell the demo writes plain lines and ends with 0."""
     result = run("demo", folder, cwd=tmp_path)
@@ -89,15 +108,15 @@ def test_demo_with_files_that_change(folder, tmp_path, monkeypatch):
     from paragon_async.cli import tour
 
     class Changing(tour.Tour):
-        async def _one(self, user, sync_id, file, place):
+        async def _one(self, user, sync_id, file, place, source):
             if file.name == "hello.txt":
                 (folder / "hello.txt").write_text("changed")
-            await super()._one(user, sync_id, file, place)
+            await super()._one(user, sync_id, file, place, source)
 
     monkeypatch.setattr(tour, "Tour", Changing)
     result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")])
     assert result.exit_code == 1
-    assert "not verified: hello.txt" in result.output
+    assert "not as it should be: hello.txt" in result.output
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,19 @@ async def test_modes(tmp_path):
     assert stat.S_IMODE(saved.path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("name", ["a\x00b", "x" * 300, "\udc80" * 90])
+async def test_targets_that_no_disk_takes(tmp_path, name):
+    """A target that the system refuses is a DownloadError too."""
+    made, _ = records(whole(b"x"))
+    with pytest.raises(DownloadError, match="cannot write"):
+        await made.download(S, "r1", tmp_path / name / "f")
+    made, _ = records(whole(b"x"))
+    if "\udc80" not in name:
+        with pytest.raises(DownloadError, match="cannot write"):
+            await made.download(S, "r1", tmp_path / name)
+    assert leftovers(tmp_path) == []
+
+
 def test_judge_names_what_agrees():
     """Evidence is listed in the order of its strength; none means none."""
     assert judge(Evidence(), False, 5, {}) == ()

@@ -184,8 +184,8 @@ class Records:
 
         Returns `Saved`; without any evidence its `verified` is False. A file that was there is
         replaced only by a complete one. Raises `DownloadError` for folders, for a disk that refuses,
-        and when the content contradicts the evidence. Cancelling removes the part file.
-        Source: api.md 5.
+        and when the content contradicts the evidence. Cancelling removes the part file; a
+        process that is killed leaves it behind as `.paragon-….part`. Source: api.md 5.
         """
         item = subject.of(record)
         target = _target(Path(to), item)
@@ -239,8 +239,11 @@ class _Fetcher:
 def _target(to: Path, item: subject.Subject) -> Path:
     if item.is_folder:
         raise DownloadError(f"record {item.id} is a folder: it has no content to download")
-    if to.is_dir():
-        return to / item.file_name
-    if not to.parent.is_dir():
-        raise DownloadError(f"cannot write {to}: the folder {to.parent} does not exist")
+    try:
+        if to.is_dir():
+            return to / item.file_name
+        if not to.parent.is_dir():
+            raise DownloadError(f"cannot write {to}: the folder {to.parent} does not exist")
+    except OSError as error:
+        raise DownloadError(f"cannot write {to}: {error.strerror}") from error
     return to

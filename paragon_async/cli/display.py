@@ -107,7 +107,7 @@ class Display:
             table.add_row(Text(name), Text(value, justify="right"))
         self._console.print(table)
         for failure in failures[:_FAILURES_SHOWN]:
-            print(f"not verified: {_plain(failure)}", file=sys.stderr)
+            print(f"not as it should be: {_plain(failure)}", file=sys.stderr)
         if len(failures) > _FAILURES_SHOWN:
             print(f"and {len(failures) - _FAILURES_SHOWN} more", file=sys.stderr)
 

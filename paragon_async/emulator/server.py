@@ -5,6 +5,7 @@ journal → refusals → faults → host check → token → handler
 
 from __future__ import annotations
 
+import os
 import secrets
 import uuid
 from collections import deque
@@ -90,6 +91,13 @@ class Emulator:
     def grant(self, user: str, role: str, path: str = "") -> None:
         """Give an e-mail address a role on a path of the folder, and on all below it."""
         self.world.graph.grant(user, role, path)
+
+    def source_of(self, sync_id: str, record_id: str) -> Path | None:
+        """Return the file on this machine that a record stands for."""
+        row = self.world.store.record(sync_id, record_id)
+        if self.world.root is None or row is None or row["path"] is None:
+            return None
+        return self.world.root / os.fsdecode(row["path"])
 
     async def refresh(self) -> None:
         """Bring what changed in the folder into the feeds."""
