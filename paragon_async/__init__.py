@@ -11,13 +11,14 @@ Everything a caller needs to name stands here; `paragon_async.emulator` and the 
 client are imported by who wants them.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from paragon_async._version import __version__
 from paragon_async.api.permissions import Permissions
 from paragon_async.api.records import Content, Records
 from paragon_async.api.syncs import Syncs
 from paragon_async.auth import FixedToken, Rejection, Secret, SigningKey, TokenSource
 from paragon_async.client import ConnectedUser, Paragon
-from paragon_async.download import Progress, Saved
 from paragon_async.errors import (
     ApiError,
     AuthenticationError,
@@ -47,10 +48,6 @@ from paragon_async.errors import (
 )
 from paragon_async.models import (
     Check,
-    Company,
-    Contact,
-    CustomObject,
-    Deal,
     File,
     FileHash,
     Frequency,
@@ -60,7 +57,6 @@ from paragon_async.models import (
     Sync,
     SyncStatus,
     SyncSummary,
-    Ticket,
     Tree,
     Verdict,
 )
@@ -68,6 +64,31 @@ from paragon_async.transport.channel import Exchange, Observer
 from paragon_async.transport.gate import Limits
 from paragon_async.transport.retry import Retry
 from paragon_async.transport.session import Response, Session, Timeouts
+
+if TYPE_CHECKING:
+    from paragon_async.download import Progress, Saved
+    from paragon_async.models.objects import Company, Contact, CustomObject, Deal, Ticket
+
+# Names that only some programs use, and the modules that these pay for when they do.
+_LATER = {
+    "Company": "models.objects",
+    "Contact": "models.objects",
+    "CustomObject": "models.objects",
+    "Deal": "models.objects",
+    "Progress": "download",
+    "Saved": "download",
+    "Ticket": "models.objects",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import one of the names that are imported later."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # only here
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+
 
 __all__ = [
     "ApiError",

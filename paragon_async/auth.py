@@ -47,7 +47,7 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Rejection:
     """A token that the service refused with 401, and what its clock said then (Unix seconds)."""
 
@@ -89,7 +89,7 @@ class FixedToken:
         raise TypeError("a token source holds a secret and cannot be pickled")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Minted:
     secret: Secret
     renew_at: float

@@ -29,7 +29,7 @@ from paragon_async.transport.session import AiohttpSession, Session, Timeouts
 BASE_URL = "https://sync.useparagon.com"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ConnectedUser:
     """One connected user: *id*, and what the API offers for them. Costs nothing to make."""
 

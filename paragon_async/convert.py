@@ -8,7 +8,7 @@ What it promises, for every attrs class it is asked to build:
 - a date comes from ISO 8601 (no zone means UTC), from epoch seconds or from epoch milliseconds;
 - a mismatch is a `DecodeError` that names the place, as in `$.data[3].updatedAt`.
 
-cattrs is imported at the first use: most programs import this package long before they decode.
+cattrs and msgspec are imported at the first use: programs import this package long before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-import msgspec
 
 from paragon_async.errors import DecodeError, NotJsonError
 
@@ -51,6 +50,8 @@ class Mismatch(Exception):  # noqa: N818  # not an error of its own: it becomes 
 def parse(body: bytes | bytearray) -> Any:
     """Decode a JSON body strictly: UTF-8 (a byte order mark is allowed), no NaN, exact integers."""
     body = body.removeprefix(_BOM)
+    import msgspec  # noqa: PLC0415  # paid at the first answer, not at import
+
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -60,6 +61,8 @@ def parse(body: bytes | bytearray) -> Any:
 
 def dump(value: object) -> bytes:
     """Encode a value as JSON bytes."""
+    import msgspec  # noqa: PLC0415  # as above
+
     return msgspec.json.encode(value)
 
 
@@ -150,7 +153,7 @@ def _list_hook(shared: Converter, kind: Any) -> Hook:
     return hook
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Plan:
     """How the keys of an object lead to the fields of one attrs class."""
 

@@ -151,6 +151,8 @@ def test_all_is_what_is_imported():
     """Every public name is there, sorted, and has a docstring of its own."""
     names = paragon_async.__all__
     assert sorted(names) == names
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = paragon_async.no_such_name
     for name in names:
         thing = getattr(paragon_async, name)
         if isinstance(thing, type):
@@ -161,6 +163,8 @@ def test_importing_is_light():
     """Importing the package loads neither what only some calls need, nor any room above the client."""
     heavy = (
         "cattrs",
+        "msgspec",
+        "paragon_async.download",
         "jwt",
         "cryptography",
         "aiohttp.web",

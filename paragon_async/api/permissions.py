@@ -25,7 +25,7 @@ _TOO_LARGE = 413
 _LONGEST_LINE = 1 << 16
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Permissions:
     """The permission graph of one connected user's file syncs. *user* is always an e-mail address."""
 

@@ -6,25 +6,28 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
-from paragon_async.api import endpoints, subject
+from paragon_async.api import endpoints
 from paragon_async.api.paging import follow
 from paragon_async.api.shapes import Envelope
-from paragon_async.download import Progress, Saved, save
 from paragon_async.errors import BadRequestError, ConfigurationError, DownloadError, ParagonError
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
 from paragon_async.transport.channel import LARGEST_PAGE, Channel
 from paragon_async.transport.session import Response
 
+if TYPE_CHECKING:
+    from paragon_async.api.subject import Subject
+    from paragon_async.download import Progress, Saved
+
 M = TypeVar("M")
 _MODEST_PAGE = 100
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Content:
     """The content of a record, open. Read it by *chunks*, or whole with *read*, once."""
 
@@ -53,7 +56,7 @@ class Content:
         return await self._response.read(limit)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Records:
     """What the syncs of one connected user hold."""
 
@@ -187,6 +190,9 @@ class Records:
         and when the content contradicts the evidence. Cancelling removes the part file; a
         process that is killed leaves it behind as `.paragon-….part`. Source: api.md 5.
         """
+        from paragon_async.api import subject  # noqa: PLC0415  # who only pulls does not pay
+        from paragon_async.download import save  # noqa: PLC0415  # as above
+
         item = subject.of(record)
         target = _target(Path(to), item)
 
@@ -210,7 +216,7 @@ class Records:
         return True
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Fetcher:
     """Fetches pages of one sync, in a size that the service accepts."""
 
@@ -236,7 +242,7 @@ class _Fetcher:
         return await self.channel.call(request, self.user)
 
 
-def _target(to: Path, item: subject.Subject) -> Path:
+def _target(to: Path, item: Subject) -> Path:
     if item.is_folder:
         raise DownloadError(f"record {item.id} is a folder: it has no content to download")
     try:

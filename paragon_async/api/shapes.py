@@ -12,7 +12,7 @@ from paragon_async.errors import DecodeError, NotJsonError
 from paragon_async.models import Check, Sync, Tree, Verdict
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Envelope:
     """A page before its records are built: enough to fetch the next one."""
 

@@ -6,7 +6,8 @@ import attrs
 
 from paragon_async.download import Evidence
 from paragon_async.errors import ConfigurationError
-from paragon_async.models import File, Record, Ticket
+from paragon_async.models import File, Record
+from paragon_async.models.objects import Ticket
 from paragon_async.models.records import EXPORTED
 from paragon_async.names import distinct_name
 

@@ -28,7 +28,7 @@ _FAILED = {"ERRORED", "DISABLED", "PAUSED", "ERROR"}
 _IDLE_POLLS_BELIEVED = 4
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Syncs:
     """The pipelines of one connected user."""
 

@@ -2,24 +2,15 @@
 
 from paragon_async.models.permissions import Check, Role, Tree, Verdict
 from paragon_async.models.records import (
-    Company,
-    Contact,
-    CustomObject,
-    Deal,
     File,
     FileHash,
     Page,
     Record,
-    Ticket,
 )
 from paragon_async.models.syncs import Frequency, Sync, SyncStatus, SyncSummary
 
 __all__ = [
     "Check",
-    "Company",
-    "Contact",
-    "CustomObject",
-    "Deal",
     "File",
     "FileHash",
     "Frequency",
@@ -29,7 +20,6 @@ __all__ = [
     "Sync",
     "SyncStatus",
     "SyncSummary",
-    "Ticket",
     "Tree",
     "Verdict",
 ]

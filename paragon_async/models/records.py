@@ -1,7 +1,7 @@
 """Records: what a sync holds. Source: api.md 4, in the older shape of 4.8 too.
 
     Record          thin: the record as it came, with its common fields at hand
-    ├── File  Contact  Company  Deal  Ticket  CustomObject     by `record.into(File)` or `pull(…, File)`
+    ├── File, Contact  Company  Deal  Ticket  CustomObject     by `record.into(File)` or `pull(…, File)`
 
 Everything but an id is optional in all of them: a tombstone has little else.
 """
@@ -9,7 +9,7 @@ Everything but an id is optional in all of them: a tombstone has little else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
@@ -102,124 +102,6 @@ class File:
     def is_folder(self) -> bool:
         """Whether this is a folder: no content to download."""
         return is_folder(self.mime_type, self.size)
-
-
-@value
-class Contact:
-    """A person of a CRM, pipeline `contacts`."""
-
-    id: str
-    external_id: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    full_name: str | None = None
-    company_name: str | None = None
-    job_title: str | None = None
-    emails: list[dict[str, Any]] = attrs.field(factory=list)
-    phone_numbers: list[dict[str, Any]] = attrs.field(factory=list)
-    addresses: list[dict[str, Any]] = attrs.field(factory=list)
-    social_profiles: list[dict[str, Any]] = attrs.field(factory=list)
-    type: str | None = None
-    status: str | None = None
-    owner_id: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    last_activity_at: datetime | None = None
-    lifecycle_stage: str | None = None
-    lead_source: str | None = None
-    tags: list[str] = attrs.field(factory=list)
-    notes: str | None = None
-    website: str | None = None
-    custom_fields: dict[str, Any] = attrs.field(factory=dict)
-    deleted: bool = False
-    extra: dict[str, Any] = extras()
-
-
-@value
-class Company:
-    """A company of a CRM, pipeline `companies`. *annual_revenue* is a number or a string."""
-
-    id: str
-    external_id: str | None = None
-    name: str | None = None
-    description: str | None = None
-    website: str | None = None
-    addresses: list[dict[str, Any]] = attrs.field(factory=list)
-    phone_numbers: list[dict[str, Any]] = attrs.field(factory=list)
-    annual_revenue: Any = None
-    number_of_employees: int | None = None
-    parent_company_id: str | None = None
-    timezone: str | None = None
-    type: str | None = None
-    industry: str | None = None
-    owner_id: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    custom_fields: dict[str, Any] = attrs.field(factory=dict)
-    deleted: bool = False
-    extra: dict[str, Any] = extras()
-
-
-@value
-class Deal:
-    """An opportunity of a CRM, pipeline `deals`. *probability* runs from 0 to 100."""
-
-    id: str
-    external_id: str | None = None
-    name: str | None = None
-    description: str | None = None
-    amount: float | None = None
-    status: str | None = None
-    status_type: str | None = None
-    account_id: str | None = None
-    owner_id: str | None = None
-    close_date: date | None = None
-    next_step: str | None = None
-    probability: float | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    custom_fields: dict[str, Any] = attrs.field(factory=dict)
-    deleted: bool = False
-    extra: dict[str, Any] = extras()
-
-
-@value
-class Ticket:
-    """A ticket of pipeline `tickets`; *original_record* is the integration's own form of it."""
-
-    id: str
-    external_id: str | None = None
-    title: str | None = None
-    description: str | None = None
-    status: dict[str, Any] | None = None
-    priority: str | None = None
-    type: str | None = None
-    assignees: list[dict[str, Any]] = attrs.field(factory=list)
-    created_by: dict[str, Any] | None = None
-    tags: list[str] = attrs.field(factory=list)
-    due_at: datetime | None = None
-    resolved_at: datetime | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    external_url: str | None = None
-    project: dict[str, Any] | None = None
-    original_record: dict[str, Any] = attrs.field(factory=dict)
-    deleted: bool = False
-    extra: dict[str, Any] = extras()
-
-
-@value
-class CustomObject:
-    """An object of the user's own type; *custom_fields* holds all its fields as they are."""
-
-    id: str
-    external_id: str | None = None
-    object_type: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    custom_fields: dict[str, Any] = attrs.field(factory=dict)
-    deleted: bool = False
-    extra: dict[str, Any] = extras()
 
 
 @attrs.define(slots=True, on_setattr=attrs.setters.frozen)

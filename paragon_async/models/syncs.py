@@ -13,6 +13,10 @@ Frequency = Literal["1m", "5m", "10m", "30m", "1h", "3h", "6h", "24h"]
 """How often an incremental run starts."""
 
 
+def _upper(word: Any) -> Any:
+    return word.upper() if isinstance(word, str) else word
+
+
 @value
 class Sync:
     """A sync as enabling or listing describes it. *status* is an open string in upper case."""
@@ -22,7 +26,7 @@ class Sync:
     integration: str | None = None
     pipeline: str | None = None
     project_id: str | None = None
-    status: str | None = attrs.field(default=None, converter=attrs.converters.optional(str.upper))
+    status: str | None = attrs.field(default=None, converter=_upper)
     configuration_name: str | None = None
     credential_id: str | None = None
     date_created: datetime | None = None
@@ -49,7 +53,7 @@ class SyncStatus:
     newer than this SDK. *rate_limit_backoff_ms* comes with RATE_LIMITED, *reason* with ERRORED.
     """
 
-    status: str = attrs.field(converter=str.upper)
+    status: str = attrs.field(converter=_upper)
     summary: SyncSummary = attrs.field(factory=SyncSummary)
     id: str | None = None
     integration: str | None = None

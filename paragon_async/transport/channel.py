@@ -57,7 +57,7 @@ class Exchange:
 Observer = Callable[[Exchange], None]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Tries:
     """What is remembered between the attempts of one call."""
 
@@ -69,7 +69,7 @@ class _Tries:
     begun: float = 0.0
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Channel:
     """Carries every call of one client."""
 

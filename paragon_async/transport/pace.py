@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Pace:
     """Counts bytes against the time spent waiting for them, window by window.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urljoin, urlsplit
 
 from paragon_async.errors import MalformedAnswerError, RedirectRefusedError
@@ -42,6 +41,8 @@ def target(current: str, location: str | None, *, base: str) -> str:
 
 def is_private(host: str) -> bool:
     """Tell whether the host is an address, or the name, of this machine or of a private network."""
+    import ipaddress  # noqa: PLC0415  # rarely needed: redirects, and base URLs without TLS
+
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

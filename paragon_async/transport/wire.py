@@ -49,7 +49,7 @@ _SECRETS = re.compile(
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Request(Generic[T]):
     """One call: its answer, decoded from JSON, is turned into a T by *reads*.
 
@@ -67,7 +67,7 @@ class Request(Generic[T]):
     streams: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Reply:
     """An answer read to its end. *headers* are looked up without regard to case."""
 
