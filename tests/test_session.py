@@ -166,7 +166,9 @@ async def test_a_slow_consumer_is_not_a_slow_service():
 
 async def test_nobody_listens():
     """A refused connection is named, with the host, and was never sent."""
-    with pytest.raises(ConnectionFailedError, match=r"cannot connect to 127\.0\.0\.1:9") as caught:
+    with pytest.raises(
+        ConnectionFailedError, match=r"cannot connect to 127\.0\.0\.1:9: Connection refused"
+    ) as caught:
         await fetch("http://127.0.0.1:9")
     assert caught.value.sent is False
 

@@ -70,7 +70,10 @@ async def _stream(
             size = min(_PIECE, span.stop - start)
             piece = await asyncio.to_thread(os.pread, file, size, start)
             await answer.write(piece)
+        await answer.write_eof()
+    except ConnectionError:
+        # The caller hung up: that is its right, and nothing to complain of.
+        return answer
     finally:
         os.close(file)
-    await answer.write_eof()
     return answer

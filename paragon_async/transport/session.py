@@ -340,7 +340,9 @@ def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  
         case aiohttp.ConnectionTimeoutError():
             return TimedOutError(f"no connection to {host} in time", sent=False)
         case aiohttp.ClientConnectorError():
-            reason = error.os_error.strerror or type(error.os_error).__name__
+            number = error.os_error.errno or 0
+            known = os.strerror(number) if number > 0 else error.os_error.strerror
+            reason = known or "no reason given"
             return ConnectionFailedError(f"cannot connect to {host}: {reason}", sent=False)
         case aiohttp.SocketTimeoutError():
             return TimedOutError(f"{host} sent nothing for too long")

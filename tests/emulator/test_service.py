@@ -293,6 +293,20 @@ async def test_ranges(client, folder, name, asked, status, part):
     assert headers.get("ETag", '"').startswith('"')
 
 
+async def test_a_caller_that_hangs_up(client, folder, caplog):
+    """A download that is given up half-way is no error of the emulator's."""
+    (folder / "huge.bin").write_bytes(bytes(40_000_000))
+    sync = await client.synced()
+    _, page, _ = await client.ask("GET", f"{sync}/records")
+    record = next(r for r in page["data"] if r["name"] == "huge.bin")
+    place = f"{client.url}{sync}/records/{record['id']}/content"
+    async with client.session.get(place, headers=client.headers) as answer:
+        assert await answer.content.read(100) == bytes(100)
+    await asyncio.sleep(0.2)
+    assert (await client.ask("GET", "/api/syncs"))[0] == 200
+    assert caplog.records == []
+
+
 async def test_ranges_can_be_switched_off(session, folder, signing_key):
     """Without ranges there is neither ETag nor a partial answer."""
     async with Emulator(folder, project_id=PROJECT, signing_key=signing_key, ranges=False) as plain:
