@@ -62,8 +62,8 @@ from paragon_async.models import (
 )
 from paragon_async.transport.channel import Exchange, Observer
 from paragon_async.transport.gate import Limits
+from paragon_async.transport.protocols import Response, Session, Timeouts
 from paragon_async.transport.retry import Retry
-from paragon_async.transport.session import Response, Session, Timeouts
 
 if TYPE_CHECKING:
     from paragon_async.download import Progress, Saved

@@ -176,8 +176,8 @@ class SigningKey:
 def _load(key: str) -> Any:
     """Parse the private key, whichever of its three forms it comes in."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # heavy, see above
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415  # heavy too
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # heavy too
         load_pem_private_key,
     )
 

@@ -22,9 +22,10 @@ from paragon_async.clock import SystemClock
 from paragon_async.errors import ConfigurationError
 from paragon_async.transport.channel import Channel, Observer
 from paragon_async.transport.gate import Gate, Limits
+from paragon_async.transport.protocols import Session, Timeouts
 from paragon_async.transport.redirects import is_private
 from paragon_async.transport.retry import Retry, RetryBudget
-from paragon_async.transport.session import AiohttpSession, Session, Timeouts
+from paragon_async.transport.session import AiohttpSession
 
 BASE_URL = "https://sync.useparagon.com"
 

@@ -26,7 +26,7 @@ from paragon_async.errors import (
     TransportError,
 )
 from paragon_async.part import Part, in_thread
-from paragon_async.transport.session import Response
+from paragon_async.transport.protocols import Response
 
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
 Progress = Callable[[int, int | None], None]

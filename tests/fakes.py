@@ -161,14 +161,14 @@ def channel(
 
 def syncs(*script: Script) -> tuple[Syncs, FakeSession]:
     made = channel(*script)
-    return Syncs(made, "u1"), made.session  # type: ignore[return-value]
+    return Syncs(made, "u1"), made.session  # type: ignore[return-value]  # a fake
 
 
 def records(*script: Script) -> tuple[Records, FakeSession]:
     made = channel(*script)
-    return Records(made, "u1"), made.session  # type: ignore[return-value]
+    return Records(made, "u1"), made.session  # type: ignore[return-value]  # a fake
 
 
 def permissions(*script: Script) -> tuple[Permissions, FakeSession]:
     made = channel(*script)
-    return Permissions(made, "u1"), made.session  # type: ignore[return-value]
+    return Permissions(made, "u1"), made.session  # type: ignore[return-value]  # a fake

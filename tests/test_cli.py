@@ -16,14 +16,15 @@ import pytest
 from click.testing import CliRunner
 
 from paragon_async.cli.demo import demo
-from paragon_async.cli.root import cli, perform
+from paragon_async.cli.outcome import perform
+from paragon_async.cli.root import cli
 from paragon_async.errors import ConfigurationError, ParagonError
 
 COMMAND = [sys.executable, "-m", "paragon_async"]
 
 
 def run(*arguments, cwd=None):
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
     )
 
@@ -86,7 +87,7 @@ def test_demo_as_a_process(folder, tmp_path):
 def test_demo_on_a_terminal(folder, tmp_path):
     """On a terminal there is a progress bar."""
     terminal, end = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [*COMMAND, "demo", str(folder), "--to", str(tmp_path / "to")], stdout=end, stderr=end,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
     )  # fmt: skip
@@ -162,7 +163,7 @@ def test_usage():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_emulator(folder, number):
     """The emulator prints what a shell needs, serves, refuses a taken port, and stops cleanly."""
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [*COMMAND, "emulator", str(folder), "--port", "0"], stdout=subprocess.PIPE, text=True
     )
     lines = [process.stdout.readline() for _ in range(4)]
@@ -175,7 +176,7 @@ def test_emulator(folder, number):
         "        print((await p.user('u').syncs.enable('googledrive', 'files')).status)\n"
         "asyncio.run(main())"
     )
-    used = subprocess.run(  # noqa: S603
+    used = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | exported,
         capture_output=True,
@@ -191,7 +192,7 @@ def test_emulator(folder, number):
     assert process.wait(10) == 0
     process.stdout.close()
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(exported["PARAGON_BASE_URL"])  # noqa: S310
+        urllib.request.urlopen(exported["PARAGON_BASE_URL"])
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_errors_leave_as_a_sentence(capsys, error, status):
 def test_without_the_extra(tmp_path):
     """Without click the command says what to install."""
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')")
-    run_ = subprocess.run(  # noqa: S603
+    run_ = subprocess.run(
         COMMAND,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,

@@ -174,7 +174,7 @@ def test_importing_is_light():
         "sqlite3",
     )
     program = f"import sys, paragon_async; print([m for m in {heavy!r} if m in sys.modules])"
-    run = subprocess.run(  # noqa: S603
+    run = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,

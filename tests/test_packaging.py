@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 def test_wheel_and_sdist(tmp_path):
     """Both archives carry the marker of typed packages, every module and the licence."""
     pytest.importorskip("build", reason="the archives are built where the extra dev is installed")
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "-o", str(tmp_path), str(ROOT)],
         check=True, capture_output=True, env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )  # fmt: skip

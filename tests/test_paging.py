@@ -106,7 +106,7 @@ async def test_missing_cursor():
     got = []
     with pytest.raises(StalledCursorError, match="no cursor") as caught:
         async for found in walk(lambda _: always(page([1], None, 5)), after="start"):
-            got.append(found)  # noqa: PERF401
+            got.append(found)
     assert len(got) == 1
     assert caught.value.cursor == "start"
 
@@ -159,7 +159,7 @@ async def test_an_error_comes_after_the_pages_before_it():
     got = []
     with pytest.raises(ZeroDivisionError):
         async for found in walk(fetch, ahead=3):
-            got.append(found)  # noqa: PERF401
+            got.append(found)
     assert len(got) == 1
 
 

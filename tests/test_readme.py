@@ -26,7 +26,7 @@ async def environment(emulator, monkeypatch, tmp_path):
 
 def loaded(title):
     names: dict[str, object] = {}
-    exec(compile(EXAMPLES[title], title, "exec"), names)  # noqa: S102
+    exec(compile(EXAMPLES[title], title, "exec"), names)
     return names
 
 

@@ -171,5 +171,5 @@ async def test_stalled_feed(user, emulator, sync_id):
     got = []
     with pytest.raises(StalledCursorError):
         async for record in user.records.pull(sync_id):
-            got.append(record)  # noqa: PERF401
+            got.append(record)
     assert len(got) == 8

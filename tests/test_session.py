@@ -406,7 +406,7 @@ def test_proxies_of_the_environment_are_not_used():
         "asyncio.run(main())"
     )
     environ = os.environ | {"HTTP_PROXY": "http://127.0.0.1:8", "http_proxy": "http://127.0.0.1:8"}
-    run = subprocess.run(  # noqa: S603
+    run = subprocess.run(
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True
     )
     assert "127.0.0.1:9" in run.stdout

@@ -17,7 +17,7 @@ from paragon_async.errors import BadRequestError, ConfigurationError, DownloadEr
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
 from paragon_async.transport.channel import LARGEST_PAGE, Channel
-from paragon_async.transport.session import Response
+from paragon_async.transport.protocols import Response
 
 if TYPE_CHECKING:
     from paragon_async.api.subject import Subject

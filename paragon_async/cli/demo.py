@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from paragon_async.cli.root import perform, stop
+from paragon_async.cli.outcome import perform, stop
 
 # They lie inside the standard library's folder: other people's packages, and files that change.
 _NOT_THE_LIBRARY = ("site-packages", "dist-packages", "__pycache__")

@@ -9,7 +9,7 @@ import signal
 
 import click
 
-from paragon_async.cli.root import perform
+from paragon_async.cli.outcome import perform
 
 
 @click.command()

@@ -5,18 +5,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
-
 import click
 
 from paragon_async._version import __version__
-
-T = TypeVar("T")
-STOPPED = 3
-_INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -49,25 +40,3 @@ def cli() -> None:
 def run() -> None:
     """Run the command with the process's arguments."""
     cli(prog_name="paragon-async")
-
-
-def perform(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end; what goes wrong becomes one sentence and a status."""
-    from paragon_async.emulator import EmulatorError
-    from paragon_async.errors import ConfigurationError, ParagonError
-
-    try:
-        return asyncio.run(work)
-    except (ConfigurationError, EmulatorError) as error:
-        stop(str(error), 2)
-    except (ParagonError, OSError) as error:
-        stop(str(error), STOPPED)
-    except KeyboardInterrupt:
-        stop("interrupted", _INTERRUPTED)
-
-
-def stop(sentence: str, status: int) -> NoReturn:
-    """End the process with one sentence on standard error."""
-    shown = "".join(c if c.isprintable() else "?" for c in sentence)
-    print(f"paragon-async: {shown}", file=sys.stderr)
-    raise SystemExit(status)

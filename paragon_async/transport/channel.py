@@ -25,8 +25,8 @@ from paragon_async.errors import (
 )
 from paragon_async.transport import wire
 from paragon_async.transport.gate import Gate
+from paragon_async.transport.protocols import Response, Session, Timeouts
 from paragon_async.transport.retry import Retry, RetryBudget
-from paragon_async.transport.session import Response, Session, Timeouts
 from paragon_async.transport.wire import Reply, Request
 
 T = TypeVar("T")

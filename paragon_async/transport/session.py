@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-import attrs
 from yarl import URL
 
 from paragon_async._version import __version__
@@ -34,73 +33,13 @@ from paragon_async.errors import (
 from paragon_async.transport import redirects
 from paragon_async.transport.gunzip import Gunzip
 from paragon_async.transport.pace import Pace
+from paragon_async.transport.protocols import Response, Timeouts
 from paragon_async.transport.wire import Request
 
 USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
 # Shorter than the idle time of common load balancers, so that they are rarely first to hang up.
 _KEEPALIVE = 15.0
 _LONGEST_LINE = 32_768  # a signed Location can be long
-
-
-@attrs.frozen(kw_only=True)
-class Timeouts:
-    """Deadlines in seconds.
-
-    *connect* covers name, connection and TLS; *headers* the time to the first line of an answer;
-    *idle* a body in which nothing comes; *total* a whole JSON call: contents have no total.
-    A body slower than *slowest* bytes per second over *window* seconds of waiting is given up.
-    """
-
-    connect: float = 15.0
-    headers: float = 60.0
-    idle: float = 60.0
-    total: float = 300.0
-    slowest: float = 1024.0
-    window: float = 30.0
-
-
-class Response(Protocol):
-    """An answer whose body is still to be read."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, looked up without regard to case."""
-        ...
-
-    @property
-    def length(self) -> int | None:
-        """The announced size of the decoded body in bytes."""
-        ...
-
-    @property
-    def framed(self) -> bool:
-        """Whether the end of the body can be told from a lost connection."""
-        ...
-
-    async def next_chunk(self) -> bytes:
-        """Return some decoded bytes as soon as there are any, b"" at the end."""
-        ...
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; `DecodeError` beyond *limit* bytes."""
-        ...
-
-
-class Session(Protocol):
-    """Sends requests. A fake of it is all that a test of the layers above needs."""
-
-    def open(self, request: Request[Any], token: Secret) -> AbstractAsyncContextManager[Response]:
-        """Send *request* and hold its answer while the body runs."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close what this session has opened itself."""
-        ...
 
 
 class _LostError(Exception):

@@ -1,0 +1,73 @@
+"""What the layers above know of a session: these two protocols and its deadlines, and no aiohttp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import attrs
+
+from paragon_async.auth import Secret
+from paragon_async.transport.wire import Request
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Deadlines in seconds.
+
+    *connect* covers name, connection and TLS; *headers* the time to the first line of an answer;
+    *idle* a body in which nothing comes; *total* a whole JSON call: contents have no total.
+    A body slower than *slowest* bytes per second over *window* seconds of waiting is given up.
+    """
+
+    connect: float = 15.0
+    headers: float = 60.0
+    idle: float = 60.0
+    total: float = 300.0
+    slowest: float = 1024.0
+    window: float = 30.0
+
+
+class Response(Protocol):
+    """An answer whose body is still to be read."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, looked up without regard to case."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """The announced size of the decoded body in bytes."""
+        ...
+
+    @property
+    def framed(self) -> bool:
+        """Whether the end of the body can be told from a lost connection."""
+        ...
+
+    async def next_chunk(self) -> bytes:
+        """Return some decoded bytes as soon as there are any, b"" at the end."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; `DecodeError` beyond *limit* bytes."""
+        ...
+
+
+class Session(Protocol):
+    """Sends requests. A fake of it is all that a test of the layers above needs."""
+
+    def open(self, request: Request[Any], token: Secret) -> AbstractAsyncContextManager[Response]:
+        """Send *request* and hold its answer while the body runs."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this session has opened itself."""
+        ...
