@@ -20,6 +20,7 @@ import attrs
 
 from paragon_async.errors import (
     ApiError,
+    CutShortError,
     DownloadError,
     MalformedAnswerError,
     ParagonError,
@@ -31,6 +32,7 @@ from paragon_async.transport.protocols import Response
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
 Progress = Callable[[int, int | None], None]
 _BATCH = 1 << 20
+_WHOLE = 200
 _PARTIAL = 206
 _UNSATISFIABLE = 416
 _ALGORITHMS = {"md5": "md5", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
@@ -198,10 +200,11 @@ def _range(offset: int, etag: str | None) -> dict[str, str]:
 
 def _continues(response: Response, offset: int, facts: _Facts, *, asked: bool) -> bool:
     """Tell whether the body goes on at *offset*; raise where the server mixes things up."""
-    if not asked:
+    if response.status != _WHOLE and not (asked and response.status == _PARTIAL):
+        facts.etag = None
+        raise MalformedAnswerError(f"{response.status} is no status for the content of a file")
+    if response.status == _WHOLE:
         return offset == 0
-    if response.status != _PARTIAL:
-        return False
     found = re.fullmatch(
         r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
     )
@@ -222,6 +225,16 @@ def _note(response: Response, facts: _Facts) -> None:
     facts.total = response.length
     strong = etag.startswith('"') and ranges and response.length is not None
     facts.etag = etag if strong else None
+
+
+def _ended(come: int, facts: _Facts) -> None:
+    """Hold the end of a body against what the first answer announced for the whole file."""
+    if facts.total is None or come == facts.total:
+        return
+    if come > facts.total:
+        facts.etag = None
+        raise MalformedAnswerError(f"{come} bytes came of {facts.total}")
+    raise CutShortError(f"only {come} of {facts.total} bytes came")
 
 
 async def _drain(
@@ -252,6 +265,7 @@ async def _drain(
             if waiting >= _BATCH:
                 full, batch, waiting = batch, [], 0
                 await part.write_behind(full)
+        _ended(come, facts)
     except TransportError:
         await part.settle()
         await in_thread(part.write, batch)

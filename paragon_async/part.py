@@ -120,10 +120,13 @@ class Part:
 
     async def abandon(self) -> None:
         """Let the batch under way end, then `discard`, whatever else happens to the caller."""
-        if self._behind is not None:
-            await asyncio.wait([self._behind])
-            self._behind = None
-        await in_thread(self.discard)
+        behind, self._behind = self._behind, None
+        try:
+            with contextlib.suppress(DownloadError):
+                if behind is not None:
+                    await finished(behind)
+        finally:
+            await in_thread(self.discard)
 
     def _open(self) -> int:
         if self._file is None:

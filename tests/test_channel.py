@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from paragon_async import (
+    ApiError,
     AuthenticationError,
     ConnectionFailedError,
     CutShortError,
@@ -24,7 +25,9 @@ from tests.conftest import PROJECT
 from tests.fakes import FakeClock, FakeResponse, answer, channel
 
 ASK = Request(method="GET", path="/p", reads=lambda value: value)
-GET_CONTENT = Request(method="GET", path="/c", reads=lambda value: value, streams=True)
+GET_CONTENT = Request(
+    method="GET", path="/c", reads=lambda value: value, streams=True, download=True
+)
 
 
 async def test_answer():
@@ -88,6 +91,9 @@ async def test_a_rate_limit_that_is_too_long_is_raised():
         await made.call(ASK, "u")
     assert caught.value.retry_after == 4000
     assert made.clock.slept == []
+    made.session.script = [answer({})]
+    await made.call(ASK, "other")
+    assert made.clock.now == 1000 + made.retry.longest_retry_after
 
 
 async def test_budget():
@@ -127,6 +133,44 @@ async def test_a_fixed_token_is_not_tried_twice():
     made = channel(answer(status=401, Date="Tue, 14 Nov 2023 23:13:20 GMT"))
     with pytest.raises(AuthenticationError, match="seconds behind the service"):
         await made.call(ASK, "u")
+
+
+async def test_a_fresh_token_is_replaced_within_its_second(signing_key):
+    """A token that is refused in the second of its minting is replaced by another all the same."""
+    clock = FakeClock()
+    tokens = SigningKey(PROJECT, signing_key, clock=clock)
+    made = channel(answer(status=401), answer({}), clock=clock, tokens=tokens)
+    assert await made.call(ASK, "u") == {}
+    assert len(set(made.session.tokens)) == 2
+
+
+async def test_a_source_is_told_once():
+    """After a 401 a source is asked once for another token, which serves the attempts that follow."""
+    asked = []
+
+    class Source:
+        async def token(self, user, *, rejected=None):
+            asked.append(rejected is not None)
+            return Secret(f"t{len(asked)}")
+
+    made = channel(answer(status=401), answer(status=503), answer({}), tokens=Source())
+    assert await made.call(ASK, "u") == {}
+    assert asked == [False, True, False]
+    assert made.session.tokens == ["t1", "t2", "t3"]
+
+
+@pytest.mark.parametrize("status", [503, 401, 404, 429])
+async def test_a_refusal_with_a_large_or_broken_body(status):
+    """However long a refusal's body is, or however it breaks, the status is the answer."""
+    for body in (
+        FakeResponse(status, b"x" * 900_000),
+        FakeResponse(status, b"x", broken=CutShortError("cut")),
+    ):
+        made = channel(body, retry=Retry(attempts=2))
+        with pytest.raises(ApiError) as caught:
+            await made.call(ASK, "u")
+        assert caught.value.status == status
+        assert len(made.session.requests) == (2 if status in {503, 429} else 1)
 
 
 async def test_total_deadline():

@@ -141,6 +141,35 @@ async def test_another_range_than_asked_for(tmp_path, wrong):
     assert session.requests[2].headers == {}
 
 
+async def test_a_rest_that_is_too_short(tmp_path):
+    """A range that ends before the file does is continued, never taken for the whole."""
+    short = FakeResponse(
+        206,
+        headers={"Content-Range": f"bytes 1500000-1599999/{SIZE}"},
+        chunks=[BODY[1_500_000:1_600_000]],
+    )
+    made, _ = records(cut(1_500_000, **RANGED), short, rest(1_600_000))
+    assert (await made.download(S, "r1", tmp_path / "f")).path.read_bytes() == BODY
+    long = FakeResponse(
+        206, headers={"Content-Range": f"bytes 1500000-{SIZE - 1}/{SIZE}"}, chunks=[BODY]
+    )
+    made, _ = records(cut(1_500_000, **RANGED), long, whole())
+    assert (await made.download(S, "r1", tmp_path / "f")).path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("status", [202, 204, 206])
+async def test_answers_that_are_no_content(tmp_path, status):
+    """Only a 200 is a content, and a 206 only when a range was asked for."""
+    made, session = records(FakeResponse(status, b'{"status":"processing"}'))
+    with pytest.raises(MalformedAnswerError, match=str(status)):
+        await made.download(S, "r1", tmp_path / "f")
+    assert len(session.requests) == 5
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(MalformedAnswerError, match=str(status)):
+        async with made.content(S, "r1"):
+            raise AssertionError
+
+
 async def test_unsatisfiable_range(tmp_path):
     """A 416 means that the file is another now: it is fetched whole; unasked it is an error."""
     made, _ = records(cut(1_500_000, **RANGED), answer(status=416), whole())
@@ -231,6 +260,11 @@ async def test_what_cannot_be_downloaded(tmp_path):
         await made.download(S, Contact(id="c"), tmp_path)
     with pytest.raises(DownloadError, match="does not exist"):
         await made.download(S, "r1", tmp_path / "absent" / "f")
+    with pytest.raises(DownloadError, match="there is no folder"):
+        await made.download(S, "r1", f"{tmp_path}/absent/")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DownloadError, match="no regular file"):
+        await made.download(S, "r1", tmp_path / "pipe")
     assert session.requests == []
 
 
@@ -299,6 +333,26 @@ async def test_cancelling_leaves_nothing(tmp_path, nothing_left, after):
     assert task.cancelled()
     assert os.listdir(tmp_path) == []
     assert session.open_now == 0
+
+
+async def test_cancelling_twice_leaves_nothing(tmp_path, nothing_left):
+    """A second cancel, while a batch is still being written, does not leave the part behind."""
+
+    class Hanging(FakeResponse):
+        async def next_chunk(self):
+            if self._chunks:
+                return self._chunks.pop()
+            await asyncio.sleep(60)
+            return b""
+
+    made, _ = records(Hanging(200, chunks=[bytes(90_000_000)]))
+    task = asyncio.create_task(made.download(S, "r1", tmp_path / "f"))
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_thread_is_waited_for():

@@ -5,7 +5,15 @@ import gc
 
 import pytest
 
-from paragon_async import Check, DecodeError, File, IncompleteListError, NotFoundError, ServerError
+from paragon_async import (
+    Check,
+    CutShortError,
+    DecodeError,
+    File,
+    IncompleteListError,
+    NotFoundError,
+    ServerError,
+)
 from tests.fakes import FakeResponse, answer, permissions
 
 S = "sync-1"
@@ -116,6 +124,13 @@ async def test_broken_streams(line):
     with pytest.raises((DecodeError, Exception)) as caught:
         await made.list_objects(S, user="u")
     assert type(caught.value).__name__ in {"DecodeError", "CutShortError"}
+
+
+async def test_a_stream_whose_end_nobody_marks():
+    """A list that may have been cut on the way is an error, not a shorter list."""
+    made, _ = permissions(FakeResponse(200, b'{"object":"a"}\n', framed=False))
+    with pytest.raises(CutShortError, match="may be cut"):
+        await made.list_objects(S, user="u")
 
 
 async def test_a_stream_left_behind(nothing_left):

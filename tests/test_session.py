@@ -57,7 +57,8 @@ async def outcome(script, request=ASK, timeouts=QUICK):
         try:
             result = await fetch(server.url, request, timeouts)
         except ParagonError as error:
-            shown = "".join(traceback.format_exception(error)) + repr(error)
+            told = traceback.TracebackException.from_exception(error, capture_locals=True)
+            shown = "".join(told.format()) + repr(error)
             assert CANARY not in shown
             assert CANARY not in repr(error.__context__)
             result = type(error)
@@ -365,6 +366,16 @@ def test_one_loop_only():
         asyncio.run(use(close=True))
     with pytest.raises(ConfigurationError, match="another event loop"):
         asyncio.run(use())
+
+
+async def test_a_given_session_that_is_closed():
+    """A session that its owner has closed is a mistake that is named."""
+    given = aiohttp.ClientSession()
+    await given.close()
+    session = AiohttpSession("http://127.0.0.1:9", QUICK, given)
+    with pytest.raises(ConfigurationError, match="is it closed"):
+        async with session.open(ASK, TOKEN):
+            raise AssertionError
 
 
 async def test_a_given_session_is_not_closed():

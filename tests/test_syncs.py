@@ -106,7 +106,7 @@ async def test_waiting_has_an_end():
     assert sum(made._channel.clock.slept) <= 20
 
 
-@pytest.mark.parametrize("bad", ["", " ", ".", ".."])
+@pytest.mark.parametrize("bad", ["", " ", ".", "..", None, 5, "\ud800"])
 async def test_ids_that_climb_out(bad):
     """An id that would leave its place in the path is refused, any other is quoted."""
     made, session = syncs(answer(IDLE))

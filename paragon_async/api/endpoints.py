@@ -72,7 +72,12 @@ def record_content(
     """Stream the content of a file or ticket."""
     path = _record(sync_id, record_id) + "/content"
     return Request(
-        method="GET", path=path, headers=headers or {}, reads=shapes.nothing, streams=True
+        method="GET",
+        path=path,
+        headers=headers or {},
+        reads=shapes.nothing,
+        streams=True,
+        download=True,
     )
 
 
@@ -146,6 +151,9 @@ def _record(sync_id: str, record_id: str) -> str:
 
 def _id(value: str, what: str) -> str:
     """Quote an id as one path segment; what could climb out of its place is refused."""
-    if value.strip(". ") == "":
-        raise ConfigurationError(f"{value!r} is no {what}: pass the id that the API gave")
-    return quote(value, safe="")
+    try:
+        if value.strip(". ") != "":
+            return quote(value, safe="")
+    except (AttributeError, TypeError, UnicodeError):
+        pass
+    raise ConfigurationError(f"{value!r} is no {what}: pass the id that the API gave")

@@ -99,6 +99,8 @@ class Permissions:
                         if len(rest) > _LONGEST_LINE:
                             raise CutShortError("a line of the stream does not end")
                     _put(queue, [rest])
+                    if not response.framed:
+                        raise CutShortError("nothing marks the end of the list: it may be cut")
             finally:
                 queue.put_nowait(None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,7 +14,13 @@ import attrs
 from paragon_async.api import endpoints
 from paragon_async.api.paging import follow
 from paragon_async.api.shapes import Envelope
-from paragon_async.errors import BadRequestError, ConfigurationError, DownloadError, ParagonError
+from paragon_async.errors import (
+    BadRequestError,
+    ConfigurationError,
+    DownloadError,
+    MalformedAnswerError,
+    ParagonError,
+)
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
 from paragon_async.transport.channel import LARGEST_PAGE, Channel
@@ -134,7 +141,8 @@ class Records:
 
         Save `page.cursor` once a page's records are safe, and pass it as *after* next time. When the
         service refuses the first page for its size, the pull goes on with pages of 100. A page that
-        the service sends empty is yielded too: it says that there is nothing new.
+        the service sends empty is yielded too: it says that there is nothing
+        new, or, with *remaining* above 0, that the service contradicts itself, asked three times.
         Source: api.md 1.7 and 3.4.
         """
         if page_size < 1 or pages_ahead < 0:
@@ -194,7 +202,7 @@ class Records:
         from paragon_async.download import save  # noqa: PLC0415  # as above
 
         item = subject.of(record)
-        target = _target(Path(to), item)
+        target = _target(to, item)
 
         def fetch(headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
             request = endpoints.record_content(sync_id, item.id, headers)
@@ -206,6 +214,8 @@ class Records:
     async def _content(self, sync_id: str, record_id: str) -> AsyncGenerator[Content, None]:
         request = endpoints.record_content(sync_id, record_id)
         async with self._channel.open(request, self._user) as response:
+            if response.status != HTTPStatus.OK:
+                raise MalformedAnswerError(f"{response.status} is no status for a content")
             yield Content(response)
 
     async def _again(self, error: ParagonError, attempt: int) -> bool:
@@ -242,12 +252,17 @@ class _Fetcher:
         return await self.channel.call(request, self.user)
 
 
-def _target(to: Path, item: Subject) -> Path:
+def _target(given: str | os.PathLike[str], item: Subject) -> Path:
     if item.is_folder:
         raise DownloadError(f"record {item.id} is a folder: it has no content to download")
+    to = Path(given)
     try:
         if to.is_dir():
             return to / item.file_name
+        if os.fspath(given).endswith(os.sep):
+            raise DownloadError(f"there is no folder {to}")
+        if to.exists() and not to.is_file():
+            raise DownloadError(f"cannot write {to}: it is no regular file")
         if not to.parent.is_dir():
             raise DownloadError(f"cannot write {to}: the folder {to.parent} does not exist")
     except OSError as error:

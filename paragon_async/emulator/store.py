@@ -8,6 +8,7 @@ page does not grow with its depth.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -55,13 +56,19 @@ class Store:
     """All state of one emulator. Methods are short and run in the event loop."""
 
     def __init__(self, path: str = ":memory:") -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript(_SCHEMA)
+        self._path = path
+
+    @functools.cached_property
+    def _db(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        db.executescript(_SCHEMA)
+        return db
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        if "_db" in self.__dict__:
+            self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ open(request, user)  the same up to the headers; the body is the caller's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -62,7 +63,8 @@ class _Tries:
     """What is remembered between the attempts of one call."""
 
     number: int = 1
-    rejection: Rejection | None = None
+    renewed: bool = False
+    fresh: Secret | None = None
     status: int | None = None
     token: Secret | None = None
     service_time: float | None = None
@@ -100,7 +102,7 @@ class Channel:
 
             async def once(tries: _Tries, token: Secret) -> Response:
                 async with AsyncExitStack() as mine:
-                    await mine.enter_async_context(self.gate.slot(download=True))
+                    await mine.enter_async_context(self.gate.slot(download=request.download))
                     tries.begun = self.clock.monotonic()
                     response = await mine.enter_async_context(self.session.open(request, token))
                     tries.status = response.status
@@ -138,7 +140,11 @@ class Channel:
     async def _refused(self, response: Response, token: Secret, tries: _Tries) -> Reply:
         """Read a refusal; a service that quotes our token in it does not get it into a message."""
         tries.service_time = wire.service_time(response.headers)
-        body = await response.read(_LARGEST_REFUSAL)
+        body = b""
+        # However the body ends, the status is the answer.
+        with contextlib.suppress(ParagonError):
+            while len(body) < _LARGEST_REFUSAL and (chunk := await response.next_chunk()):
+                body += chunk
         body = body.replace(token.reveal().encode(), "…".encode())
         return Reply(response.status, response.headers, body)
 
@@ -150,7 +156,7 @@ class Channel:
     ) -> T:
         tries = _Tries()
         while True:
-            tries.token = await self.tokens.token(user, rejected=tries.rejection)
+            tries.token, tries.fresh = tries.fresh or await self.tokens.token(user), None
             tries.status = tries.service_time = None
             tries.begun = self.clock.monotonic()
             try:
@@ -175,8 +181,9 @@ class Channel:
         if isinstance(error, AuthenticationError):
             return await self._renewed(error, tries, user)
         wait = self.patience(error, tries.number, repeatable=request.repeatable)
-        if isinstance(error, RateLimitError) and wait is not None:
-            self.gate.pause(error.retry_after or wait)
+        if isinstance(error, RateLimitError):
+            named = error.retry_after or wait or 0.0
+            self.gate.pause(min(named, self.retry.longest_retry_after))
         tries.number += wait is not None
         return wait
 
@@ -184,10 +191,12 @@ class Channel:
         self, error: AuthenticationError, tries: _Tries, user: str | None
     ) -> float | None:
         assert tries.token is not None  # noqa: S101  # an answer came, so a token was sent
-        first = tries.rejection is None
-        tries.rejection = Rejection(tries.token, tries.service_time)
-        if first and await self.tokens.token(user, rejected=tries.rejection) != tries.token:
-            return 0.0
+        if not tries.renewed:
+            tries.renewed = True
+            rejection = Rejection(tries.token, tries.service_time)
+            tries.fresh = await self.tokens.token(user, rejected=rejection)
+            if tries.fresh != tries.token:
+                return 0.0
         skew = self.clock.wall() - (tries.service_time or self.clock.wall())
         if abs(skew) > _WORTH_A_WORD:
             side = "ahead of" if skew > 0 else "behind"

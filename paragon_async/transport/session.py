@@ -115,8 +115,8 @@ class AiohttpSession:
         query = f"?{urlencode(request.query)}" if request.query else ""
         url = self.base_url + request.path + query
         for _ in range(redirects.MOST_HOPS + 1):
-            headers = _headers(request, token if redirects.origin(url) == home else None)
-            answer = await self._send(session, request, url, headers)
+            bearer = token if redirects.origin(url) == home else None
+            answer = await self._send(session, request, url, bearer)
             if answer.status not in redirects.STATUSES:
                 return answer
             answer.release()
@@ -130,7 +130,7 @@ class AiohttpSession:
         session: aiohttp.ClientSession,
         request: Request[Any],
         url: str,
-        headers: Mapping[str, str],
+        bearer: Secret | None,
     ) -> aiohttp.ClientResponse:
         limits = self._timeouts
         try:
@@ -138,7 +138,8 @@ class AiohttpSession:
                 return await session.request(
                     request.method,
                     URL(url, encoded=True),
-                    headers=headers,
+                    # Never in a variable: reports of errors can show those.
+                    headers=_headers(request, bearer),
                     data=None if request.body is None else dump(request.body),
                     allow_redirects=False,
                     raise_for_status=False,
@@ -150,7 +151,7 @@ class AiohttpSession:
                         total=None, connect=limits.connect, sock_read=limits.idle
                     ),
                 )
-        except (aiohttp.ClientError, OSError, _LostError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, _LostError, ValueError, RuntimeError) as error:
             failure = _mapped(error, _host(url))
         # Raised out here, so that no aiohttp error, whose repr holds the token, hangs on to it.
         raise failure
@@ -291,6 +292,10 @@ def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  
             return CutShortError(f"the answer of {host} ended too early")
         case aiohttp.ClientResponseError():
             return MalformedAnswerError(f"what {host} sent is not proper HTTP")
+        case RuntimeError():
+            return ConfigurationError(
+                "the aiohttp session that was given cannot be used: is it closed?"
+            )
         case aiohttp.InvalidURL() | ValueError():
             return RedirectRefusedError("an address that cannot be read")
         case _:

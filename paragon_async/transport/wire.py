@@ -54,7 +54,8 @@ class Request(Generic[T]):
     """One call: its answer, decoded from JSON, is turned into a T by *reads*.
 
     *repeatable* says that sending it twice does no more than sending it once. *headers* are for the
-    content endpoint's ranges; the token is never among them.
+    content endpoint's ranges; the token is never among them. A body that *streams* is read by the
+    caller; a *download* is counted apart from the calls.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Request(Generic[T]):
     headers: Mapping[str, str] = attrs.field(factory=dict)
     repeatable: bool = True
     streams: bool = False
+    download: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
