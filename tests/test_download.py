@@ -16,7 +16,9 @@ from paragon_async import (
     DownloadError,
     File,
     FileHash,
+    Limits,
     MalformedAnswerError,
+    Paragon,
     Record,
     Ticket,
 )
@@ -432,6 +434,28 @@ async def test_cut_on_the_wire(user, emulator, sync_id, tmp_path, reset, where):
     emulator.fault(method="GET", path="*/content", cut_after=where, reset=reset, status=None)
     saved = await user.records.download(sync_id, record, tmp_path / "f")
     assert saved.verified_by == ("length", "size", "sha256")
+
+
+async def test_questions_while_a_content_is_open(emulator, signing_key):
+    """Open contents never keep a question waiting, though they have taken all their places."""
+    limits = Limits(calls=1, downloads=1)
+    async with (
+        Paragon(
+            project_id=emulator.project_id,
+            signing_key=signing_key,
+            base_url=emulator.url,
+            limits=limits,
+        ) as paragon,
+        asyncio.timeout(10),
+    ):
+        user = paragon.user("user-1")
+        sync = await user.syncs.enable("googledrive", "files")
+        await user.syncs.wait_until_idle(sync.id)
+        (hello,) = [f async for f in user.records.pull(sync.id, File) if f.name == "hello.txt"]
+        async with user.records.content(sync.id, hello.id) as content:
+            found = await user.permissions.list_objects(sync.id, user="owner@example.com")
+            assert hello.id in found
+            assert await content.read() == b"hello"
 
 
 async def test_contents_by_hand(user, sync_id):

@@ -61,12 +61,13 @@ class Gatekeeper:
                 audience=self._audiences,
                 options={"require": ["exp", "sub", "aud"]},
             )
-        except jwt.PyJWTError as error:
+            user, expires = str(claims["sub"]), float(claims["exp"])
+            user.encode()
+        except (jwt.PyJWTError, OverflowError, UnicodeError) as error:
             raise Refusal(401, f"Unauthorized: {error}") from None
-        user = str(claims["sub"])
         if not user:
             raise Refusal(401, "Unauthorized: the token names no user")
-        self._known[token] = (user, float(claims["exp"]))
+        self._known[token] = (user, expires)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return user
