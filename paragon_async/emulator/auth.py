@@ -61,13 +61,12 @@ class Gatekeeper:
                 audience=self._audiences,
                 options={"require": ["exp", "sub", "aud"]},
             )
-            user, expires = str(claims["sub"]), float(claims["exp"])
-            user.encode()
-        except (jwt.PyJWTError, OverflowError, UnicodeError) as error:
+        except jwt.PyJWTError as error:
             raise Refusal(401, f"Unauthorized: {error}") from None
+        user = str(claims["sub"])
         if not user:
             raise Refusal(401, "Unauthorized: the token names no user")
-        self._known[token] = (user, expires)
+        self._known[token] = (user, float(claims["exp"]))
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return user
