@@ -434,6 +434,7 @@ async def test_cut_on_the_wire(user, emulator, sync_id, tmp_path, reset, where):
     emulator.fault(method="GET", path="*/content", cut_after=where, reset=reset, status=None)
     saved = await user.records.download(sync_id, record, tmp_path / "f")
     assert saved.verified_by == ("length", "size", "sha256")
+    assert len([call for call in emulator.requests if call.path.endswith("/content")]) == 2
 
 
 async def test_questions_while_a_content_is_open(emulator, signing_key):

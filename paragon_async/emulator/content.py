@@ -12,6 +12,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from paragon_async.emulator.faults import CUT, hang_up
+
 _PIECE = 1 << 20
 _SMALL = 1 << 18
 
@@ -64,11 +66,16 @@ async def _stream(
 ) -> web.StreamResponse:
     answer.content_length = len(span)
     await answer.prepare(request)
+    fault = request.get(CUT)
     file = os.open(path, os.O_RDONLY)
     try:
         for start in range(span.start, span.stop, _PIECE):
             size = min(_PIECE, span.stop - start)
             piece = await asyncio.to_thread(os.pread, file, size, start)
+            if fault is not None and (left := (fault.cut_after or 0) - start + span.start) < size:
+                await answer.write(piece[:left])
+                await hang_up(request, fault)
+                return answer
             await answer.write(piece)
         await answer.write_eof()
     except ConnectionError:

@@ -52,6 +52,9 @@ class Fault:
         return True
 
 
+CUT = web.RequestKey("cut", Fault)
+
+
 class Faults:
     """The rules of one emulator, in the order they were added."""
 
@@ -75,12 +78,16 @@ async def act(fault: Fault, request: web.Request, handler: Handler) -> web.Strea
     """Answer a call the way its fault wants."""
     if fault.delay:
         await asyncio.sleep(fault.delay)
+    if fault.cut_after is not None:
+        request[CUT] = fault
     if fault.status is not None:
         answer = web.Response(status=fault.status, body=fault.body, headers=fault.headers)
     else:
         answer = await handler(request)
         if fault.edit is not None and isinstance(answer.body, bytes):
             answer = web.json_response(fault.edit(json.loads(answer.body)))
+        if answer.prepared:
+            return answer
         answer.headers.update(fault.headers)
     if fault.cut_after is not None:
         return await _cut(fault, request, answer)
@@ -94,6 +101,12 @@ async def _cut(fault: Fault, request: web.Request, whole: web.Response) -> web.S
     broken.content_length = len(body)
     await broken.prepare(request)
     await broken.write(body[: fault.cut_after])
+    await hang_up(request, fault)
+    return broken
+
+
+async def hang_up(request: web.Request, fault: Fault) -> None:
+    """End the connection in the middle, by closing or by reset."""
     transport = request.transport
     if transport is not None:
         # The client has to read what was sent before a reset throws it away.
@@ -104,4 +117,3 @@ async def _cut(fault: Fault, request: web.Request, whole: web.Response) -> web.S
                 socket.SOL_SOCKET, socket.SO_LINGER, linger
             )
         transport.close()
-    return broken

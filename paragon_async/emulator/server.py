@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 import uuid
 from collections import deque
 from collections.abc import Iterable
@@ -165,6 +166,9 @@ class Emulator:
             return refused(refusal.status, refusal.message)
         except web.HTTPException as error:
             return refused(error.status, error.reason)
+        except (ValueError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+            # Lone surrogates, endless digits, arrays for ids: no value of this service.
+            return refused(400, "The request holds a value that cannot be used")
         return answer
 
     @web.middleware

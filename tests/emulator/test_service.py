@@ -153,6 +153,21 @@ async def test_wrong_places(client):
         assert answer.status == 413
 
 
+async def test_values_of_no_use(client):
+    """Lone surrogates, arrays for ids and endless digits are refused like any other nonsense."""
+    sync = await client.synced()
+    wanted = {"integration": "box", "pipeline": "files"}
+    check = {"object": "\ud800", "user": "u", "role": "can_read"}
+    for method, path, body in (
+        ("POST", "/api/syncs", wanted | {"credentialId": ["c"]}),
+        ("POST", "/api/syncs", wanted | {"integration": "\ud800"}),
+        ("POST", sync.replace("syncs", "permissions") + "/check", check),
+        ("GET", f"{sync}/records?pageSize={'9' * 5000}", None),
+    ):
+        status, answer, _ = await client.ask(method, path, body)
+        assert (status, bool(answer["message"])) == (400, True)
+
+
 @pytest.mark.parametrize(
     "query", ["pageSize=0", "pageSize=1001", "pageSize=x", "cursor=x", "cursor=AAAA", "pageSize=²"]
 )
