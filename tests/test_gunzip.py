@@ -42,7 +42,9 @@ def test_bombs_come_in_pieces():
 
 
 @pytest.mark.parametrize(
-    "data", [b"plain text", gzip.compress(b"abc")[:-8] + b"12345678", gzip.compress(b"a") + b"junk"]
+    "data",
+    [b"plain text", gzip.compress(b"abc")[:-8] + b"12345678", gzip.compress(b"a") + b"junk"],
+    ids=["plain", "checksum", "junk"],
 )
 def test_wrong_gzip(data):
     """Plain text, a wrong checksum and trailing junk are not taken for gzip."""
