@@ -34,7 +34,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 async def emulator(folder, signing_key):
-    async with Emulator(folder, project_id=PROJECT, signing_key=signing_key) as running:
+    options = {"project_id": PROJECT, "signing_key": signing_key, "settle": 0, "rescan": 0}
+    async with Emulator(folder, **options) as running:
         yield running
 
 

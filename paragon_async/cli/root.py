@@ -13,7 +13,7 @@ from paragon_async._version import __version__
 class Commands(click.Group):
     """Finds a command by its module, so that only the one that runs is imported."""
 
-    names = ("demo", "emulator")
+    names = ("demo", "emulator", "webhooks")
 
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -26,6 +26,8 @@ class Commands(click.Group):
                 from paragon_async.cli.demo import demo as command
             case "emulator":
                 from paragon_async.cli.emulator import emulator as command
+            case "webhooks":
+                from paragon_async.cli.webhooks import webhooks as command
             case _:
                 return None
         return command

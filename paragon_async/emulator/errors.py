@@ -25,6 +25,10 @@ class Refusal(Exception):  # noqa: N818  # an answer to a caller, not a failure 
         self.message = message
 
 
+class SourceFailed(Exception):  # noqa: N818  # what a third party did, not a failure of the emulator
+    """A sync cannot go on until its cause is removed; the message is its reason."""
+
+
 def refused(status: int, message: str) -> web.Response:
     """Build the answer for a refusal."""
     body = {

@@ -1,57 +1,188 @@
 """Faults on request: rules that say which calls go wrong, and how.
 
-Fault(method, path, times, …)    a rule; the first that matches and is not used up acts
-answer instead                   status, headers, body
-answer late                      delay
-answer changed                   edit the decoded JSON; set headers
-answer broken                    cut_after bytes, by closing or by reset
+Fault(method, path, user, sync, …)   which calls; the first rule that fits and is due acts
+    times, skip, every, probability   how often
+answered instead   status, headers, body, html, retry_after, redirect
+answered late      delay
+answered otherwise edit, page
+broken on the wire cut_after, reset, stall_after, drip_body, stall_headers, drip_headers, length_off,
+                   corrupt_at
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
+import random
+import time
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from aiohttp import web
 
+from paragon_async.emulator import mutate
+from paragon_async.emulator.elsewhere import Elsewhere
+from paragon_async.emulator.errors import Refusal
+from paragon_async.emulator.values import number, texts
+
 Handler = Callable[[web.Request], Any]
+_PAGE = b"<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1>"
+_LONGEST = 86_400.0
+_MOST = float(1 << 53)
 
 
 @attrs.define(kw_only=True)
 class Fault:
-    """One rule. *path* is a pattern with `*`; *times* None is for ever; *skip* lets some pass first."""
+    """One rule. Patterns know `*`; *times* None is for ever; *skip* lets some pass first.
+
+    *every* n-th of the fitting calls, or each with a *probability* drawn from *seed*. Times are seconds,
+    places in bodies bytes. After a wire fault the connection is closed, or reset if *reset*.
+    """
 
     method: str = "*"
     path: str = "*"
+    user: str = "*"
+    sync: str = "*"
     times: int | None = 1
     skip: int = 0
+    every: int = 1
+    probability: float = 1.0
+    seed: int = 0
     status: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
+    html: bool = False
+    retry_after: float | None = None
+    retry_after_form: str = "seconds"
+    redirect: bool = False
     delay: float = 0.0
     edit: Callable[[Any], Any] | None = None
+    page: str | None = None
     cut_after: int | None = None
     reset: bool = False
+    stall_headers: float = 0.0
+    drip_headers: float = 0.0
+    stall_after: int | None = None
+    stall: float = 60.0
+    drip_body: int = 0
+    drip_every: float = 0.1
+    length_off: int = 0
+    corrupt_at: int | None = None
+    id: int = attrs.field(default=0, init=False)
+    hits: int = attrs.field(default=0, init=False)
+    met: int = attrs.field(default=0, init=False)
+    cursors: list[str] = attrs.field(factory=list, init=False)
+    dice: random.Random = attrs.field(init=False, repr=False)
 
-    def takes(self, method: str, path: str) -> bool:
+    def __attrs_post_init__(self) -> None:
+        self.dice = random.Random(self.seed)  # noqa: S311  # chance that can be repeated
+
+    @property
+    def is_on_wire(self) -> bool:
+        """Whether the answer is broken on its way."""
+        places = (self.cut_after, self.stall_after, self.corrupt_at)
+        ways = (self.stall_headers, self.drip_headers, self.drip_body, self.length_off, self.reset)
+        return any(place is not None for place in places) or any(ways)
+
+    def takes(self, method: str, path: str, user: str | None = None) -> bool:
         """Tell whether this rule acts on a call, and count it."""
-        fits = fnmatchcase(method, self.method) and fnmatchcase(path, self.path)
-        if not fits or self.times == 0:
+        named = ((method, self.method), (path, self.path), (user or "", self.user))
+        named = (*named, (_sync(path), self.sync))
+        if self.times == 0 or not all(fnmatchcase(name, pattern) for name, pattern in named):
             return False
         if self.skip:
             self.skip -= 1
             return False
-        if self.times is not None:
-            self.times -= 1
+        self.met += 1
+        if self.met % self.every or self.dice.random() >= self.probability:
+            return False
+        self.times = None if self.times is None else self.times - 1
+        self.hits += 1
         return True
 
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        """Read a rule; a `Refusal` names what is wrong with it."""
+        unknown = set(given) - set(_FORMS)
+        if unknown:
+            raise Refusal(400, f"a fault has no {', '.join(sorted(unknown))}; it has {', '.join(_FORMS)}")  # fmt: skip
+        values = {key: _FORMS[key](given, key) for key in given if key == "times" or given[key] is not None}  # fmt: skip
+        if values.get("page", mutate.KINDS[0]) not in mutate.KINDS:
+            raise Refusal(400, f"page must be one of {', '.join(mutate.KINDS)}")
+        if values.get("retry_after_form", "date") not in {"seconds", "date"}:
+            raise Refusal(400, "retry_after_form must be seconds or date")
+        return cls(**values)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the rule as it stands, with how often it acted."""
+        shown = {key: getattr(self, key) for key in _FORMS}
+        shown["body"] = self.body.decode(errors="replace")
+        return {"id": self.id, "hits": self.hits, **shown, "headers": dict(self.headers)}
+
+
+def _sync(path: str) -> str:
+    parts = path.split("/")
+    return parts[3] if len(parts) > 3 and parts[2] in {"syncs", "permissions"} else ""  # noqa: PLR2004  # /api/syncs/ID
+
+
+def _count(lowest: int, highest: float = _MOST) -> Callable[[Mapping[str, Any], str], Any]:
+    def read(given: Mapping[str, Any], key: str) -> int:
+        value = number(given, key, 0, lowest=lowest, highest=highest)
+        if value != int(value):
+            raise Refusal(400, f"{key} must be a whole number")
+        return int(value)
+
+    return read
+
+
+def _seconds(given: Mapping[str, Any], key: str) -> float:
+    return number(given, key, 0, lowest=0, highest=_LONGEST)
+
+
+def _flag(given: Mapping[str, Any], key: str) -> bool:
+    if not isinstance(given[key], bool):
+        raise Refusal(400, f"{key} must be true or false")
+    return bool(given[key])
+
+
+def _word(given: Mapping[str, Any], key: str) -> str:
+    return texts({key: [given[key]]}, key)[0]
+
+
+def _headers(given: Mapping[str, Any], key: str) -> dict[str, str]:
+    found = given[key]
+    if not isinstance(found, dict):
+        raise Refusal(400, "headers must be an object of strings")
+    for name, value in found.items():
+        is_fit = isinstance(value, str) and not set(f"{name}{value}") & {"\r", "\n", "\0"}
+        if not is_fit or not name.isascii() or not name.replace("-", "").isalnum():
+            raise Refusal(400, "headers must be an object of strings, without line breaks")
+    return found
+
+
+def _bytes(given: Mapping[str, Any], key: str) -> bytes:
+    return _word(given, key).encode()
+
+
+def _chance(given: Mapping[str, Any], key: str) -> float:
+    return number(given, key, 1, lowest=0, highest=1)
+
+
+def _limited(given: Mapping[str, Any], key: str) -> int | None:
+    return None if given[key] is None else int(_count(0)(given, key))
+
+
+_FORMS: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
+    "method": _word, "path": _word, "user": _word, "sync": _word, "times": _limited, "skip": _count(0),
+    "every": _count(1), "probability": _chance, "seed": _count(0), "status": _count(200, 599), "headers": _headers,
+    "body": _bytes, "html": _flag, "retry_after": _seconds, "retry_after_form": _word, "redirect": _flag,
+    "delay": _seconds, "page": _word, "cut_after": _count(0), "reset": _flag, "stall_headers": _seconds,
+    "drip_headers": _seconds, "stall_after": _count(0), "stall": _seconds, "drip_body": _count(1),
+    "drip_every": _seconds, "length_off": _count(-1_000_000, 1_000_000_000), "corrupt_at": _count(0),
+}  # fmt: skip
 CUT = web.RequestKey("cut", Fault)
 
 
@@ -60,60 +191,92 @@ class Faults:
 
     def __init__(self) -> None:
         self._rules: list[Fault] = []
+        self._last = 0
 
-    def add(self, fault: Fault) -> None:
-        """Add a rule behind those there are."""
+    def add(self, fault: Fault) -> int:
+        """Add a rule behind those there are, and return its number."""
+        self._last += 1
+        fault.id = self._last
         self._rules.append(fault)
+        return fault.id
+
+    def remove(self, fault: int) -> bool:
+        """Take a rule back, and tell whether it was there."""
+        before = len(self._rules)
+        self._rules = [rule for rule in self._rules if rule.id != fault]
+        return len(self._rules) < before
 
     def clear(self) -> None:
         """Let everything go right again."""
         self._rules.clear()
 
-    def pick(self, method: str, path: str) -> Fault | None:
+    def listed(self) -> list[dict[str, Any]]:
+        """Return all rules as JSON."""
+        return [rule.as_json() for rule in self._rules]
+
+    def pick(self, method: str, path: str, user: str | None = None) -> Fault | None:
         """Return the rule that acts on this call."""
-        return next((rule for rule in self._rules if rule.takes(method, path)), None)
+        return next((rule for rule in self._rules if rule.takes(method, path, user)), None)
 
 
-async def act(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+async def act(
+    fault: Fault, request: web.Request, handler: Handler, elsewhere: Elsewhere | None, user: str
+) -> web.StreamResponse:
     """Answer a call the way its fault wants."""
+    from paragon_async.emulator.wreck import pieces_of, send  # noqa: PLC0415  # it needs CUT of here
+
     if fault.delay:
         await asyncio.sleep(fault.delay)
-    if fault.cut_after is not None:
+    if fault.is_on_wire or fault.headers:
         request[CUT] = fault
-    if fault.status is not None:
-        answer = web.Response(status=fault.status, body=fault.body, headers=fault.headers)
-    else:
-        answer = await handler(request)
-        if fault.edit is not None and isinstance(answer.body, bytes):
-            answer = web.json_response(fault.edit(json.loads(answer.body)))
-        if answer.prepared:
-            return answer
-        answer.headers.update(fault.headers)
-    if fault.cut_after is not None:
-        return await _cut(fault, request, answer)
+    if fault.redirect and elsewhere is not None:
+        url = await elsewhere.offer(request.path, user)
+        return web.Response(status=fault.status or 307, headers={"Location": url})
+    answer = _instead(fault) or await handler(request)
+    if answer.prepared or answer.status == 0:
+        return answer
+    if isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+        answer = _otherwise(fault, request, answer)
+    answer.headers.update(fault.headers)
+    if fault.is_on_wire and isinstance(answer, web.Response):
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        return await send(request, answer, pieces_of(body), len(body))
     return answer
 
 
-async def _cut(fault: Fault, request: web.Request, whole: web.Response) -> web.StreamResponse:
-    """Announce the whole body, send its beginning, and hang up."""
-    body = whole.body if isinstance(whole.body, bytes) else b""
-    broken = web.StreamResponse(status=whole.status, headers=whole.headers)
-    broken.content_length = len(body)
-    await broken.prepare(request)
-    await broken.write(body[: fault.cut_after])
-    await hang_up(request, fault)
-    return broken
+def _instead(fault: Fault) -> web.Response | None:
+    """Return the answer that takes the place of the true one, if there is one."""
+    if fault.html:
+        body = fault.body or _PAGE
+        return web.Response(status=fault.status or 200, body=body, content_type="text/html")
+    if fault.status is None and fault.retry_after is None:
+        return None
+    answer = web.Response(status=fault.status or 429, body=fault.body)
+    if not fault.body:
+        message = {"message": "A fault was asked for", "status": answer.status}
+        answer = web.json_response(message, status=answer.status)
+    if fault.retry_after is not None:
+        answer.headers["Retry-After"] = _when(fault.retry_after, fault.retry_after_form)
+    return answer
 
 
-async def hang_up(request: web.Request, fault: Fault) -> None:
-    """End the connection in the middle, by closing or by reset."""
-    transport = request.transport
-    if transport is not None:
-        # The client has to read what was sent before a reset throws it away.
-        await asyncio.sleep(0.05)
-        if fault.reset:
-            linger = struct.pack("ii", 1, 0)
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, linger
-            )
-        transport.close()
+def _when(seconds: float, form: str) -> str:
+    if form == "date":
+        # The machine's time, for that is what a client holds it against.
+        return formatdate(time.time() + seconds, usegmt=True)
+    return f"{seconds:g}"
+
+
+def _otherwise(fault: Fault, request: web.Request, answer: web.Response) -> web.Response:
+    """Return the answer with its JSON changed."""
+    if fault.edit is None and fault.page is None:
+        return answer
+    try:
+        body = json.loads(answer.body)  # type: ignore[arg-type]  # act() saw that it is bytes
+    except ValueError:
+        return answer
+    if fault.edit is not None:
+        body = fault.edit(body)
+    if fault.page is not None:
+        body = mutate.changed(body, fault.page, request.query.get("cursor"), fault.cursors)
+    return web.json_response(body, status=answer.status)

@@ -1,136 +1,265 @@
-"""Who may do what: grants on folders and files, inherited downwards. Source: api.md 7.
+"""Who may do what: users, nested groups, domains and anyone, on files and folders. Source: api.md 7.
 
-Policies where the service is silent: `owner@example.com` owns the mounted folder; e-mail addresses
-are compared without regard to case; a folder is an object of type `folder`, everything else a `file`.
+A role includes the weaker ones and is inherited downwards through the folders. Policies where the
+service is silent, all ours:
+- A grant on `root` holds for everything in the account. `owner@example.com` owns `root`, until a
+  `.paragon.toml` in the top folder names an owner.
+- A folder that a sync does not hold is known from the account. A parent that is known nowhere is no
+  folder: what names it hangs under the root, and grants on it are void.
+- What is unknown or deleted is nobody's. A record of kind `folder` is a folder, any other a file.
+- Among the users of an object, domains and anyone are listed as `domain:NAME` and `anyone`.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
-from paragon_async.emulator import ids
-from paragon_async.emulator.folder import FOLDER_TYPE
+from paragon_async.emulator.grants import ROLES, bare, group_name, rank, subject
 from paragon_async.emulator.store import Store
 
-ROLES = ("can_read", "can_write", "is_owner")
 OWNER = "owner@example.com"
-_DEEPEST = 64
+_AT_ONCE = 500
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS tuples (
+    account TEXT NOT NULL, object TEXT NOT NULL, role INTEGER NOT NULL, subject TEXT NOT NULL,
+    origin TEXT NOT NULL, PRIMARY KEY (account, object, subject, role, origin)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tuple_subjects ON tuples (account, subject);
+CREATE INDEX IF NOT EXISTS tuple_origins ON tuples (account, origin);
+CREATE TABLE IF NOT EXISTS members (
+    account TEXT NOT NULL, grp TEXT NOT NULL, member TEXT NOT NULL, origin TEXT NOT NULL,
+    PRIMARY KEY (account, grp, member, origin)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS member_groups ON members (account, member);
+CREATE INDEX IF NOT EXISTS member_origins ON members (account, origin);
+"""
+
+# UNION, not UNION ALL: what was met is not met again, so circles of groups and of folders end.
+_MINE = """mine(subject) AS (
+    VALUES (:user), (:domain), ('anyone')
+    UNION SELECT 'group:' || m.grp FROM mine
+    JOIN members m ON m.account = :account AND m.member = mine.subject)"""
+_STEP = """CASE WHEN r.id IS NULL THEN i.parent ELSE r.parent END FROM {way}
+    LEFT JOIN records r ON r.sync = :sync AND r.external = {way}.external AND NOT r.deleted
+    LEFT JOIN items i ON r.id IS NULL AND i.account = :account AND i.pipeline = :pipeline
+        AND i.external = {way}.external AND NOT i.gone"""
+_UP = f"""up(external) AS (
+    VALUES (:external), (:parent), ('root') UNION SELECT {_STEP.format(way="up")})"""
+_LIVING = """(t.object = 'root'
+    OR EXISTS (SELECT 1 FROM records l
+        WHERE l.sync = :sync AND l.external = t.object AND NOT l.deleted)
+    OR EXISTS (SELECT 1 FROM items l WHERE l.account = :account AND l.pipeline = :pipeline
+        AND l.external = t.object AND NOT l.gone))"""
+# The plus keeps SQLite from seeking each of a user's thousand groups on each folder of the way.
+_ON_THE_WAY = f"""up CROSS JOIN tuples t ON t.account = :account AND t.object = up.external
+    AND t.role >= :rank AND {_LIVING}"""
+_CHECK = f"""WITH RECURSIVE {_UP}, {_MINE}
+    SELECT 1 FROM {_ON_THE_WAY} WHERE +t.subject IN (SELECT subject FROM mine) LIMIT 1"""  # noqa: S608  # ours
+_USERS = f"""WITH RECURSIVE {_UP}, found(subject) AS (
+    SELECT t.subject FROM {_ON_THE_WAY}
+    UNION SELECT m.member FROM found JOIN members m ON found.subject LIKE 'group:%'
+        AND m.account = :account AND m.grp = substr(found.subject, 7))
+    SELECT subject FROM found WHERE subject NOT LIKE 'group:%'"""  # noqa: S608  # ours""
+_GIVEN = """SELECT DISTINCT t.object FROM mine
+    CROSS JOIN tuples t ON t.account = :account AND t.subject = mine.subject AND t.role >= :rank"""
+_HELD = f"WITH RECURSIVE {_MINE} {_GIVEN}"
+# Folders that the sync does not hold matter where its records hang below them: from each such edge
+# the way leads up through the account; from what is held, and held edges, down through records.
+_DOWN = f"""WITH RECURSIVE {_MINE}, held(object) AS ({_GIVEN} WHERE {_LIVING}),
+    edges(external) AS (
+        SELECT p.parent FROM (SELECT DISTINCT parent FROM records WHERE sync = :sync) p
+        JOIN items i ON i.account = :account AND i.pipeline = :pipeline
+            AND i.external = p.parent AND NOT i.gone
+        WHERE NOT EXISTS (SELECT 1 FROM records r
+            WHERE r.sync = :sync AND r.external = p.parent AND NOT r.deleted)),
+    climb(edge, external) AS (
+        SELECT external, external FROM edges UNION SELECT climb.edge, {_STEP.format(way="climb")}),
+    down(id, external, kind) AS (
+        SELECT r.id, r.external, r.kind FROM held
+            CROSS JOIN records r ON r.sync = :sync AND r.external = held.object AND NOT r.deleted
+        UNION SELECT NULL, edge, NULL FROM climb WHERE external IN (SELECT object FROM held)
+        UNION SELECT r.id, r.external, r.kind FROM down
+            CROSS JOIN records r ON r.sync = :sync AND r.parent = down.external AND NOT r.deleted)
+    SELECT id FROM down WHERE id IS NOT NULL AND (kind = 'folder') = :folder"""  # noqa: S608  # ours
+
+
+class Sync(Protocol):
+    """A sync's row, of which `id`, `account` and `pipeline` are read."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a column."""
 
 
 class Graph:
-    """Grants by the integration's id of their object, and the questions about them."""
+    """Grants by account and integration's id of their object, and the questions about them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._grants: dict[str, dict[str, int]] = {"root": {OWNER: len(ROLES) - 1}}
 
-    def grant(self, user: str, role: str, path: str = "") -> None:
-        """Give *user* a role on a path of the mounted folder, "" for all of it."""
-        grants = self._grants.setdefault(ids.external_id(path.strip("/")), {})
-        grants[bare(user)] = max(ROLES.index(role), grants.get(bare(user), -1))
+    def grant(self, account: str, external: str, who: str, role: str, origin: str = "code") -> None:
+        """Give a subject a role on an object; a ValueError says what is wrong with either."""
+        row = (account, external, rank(role), subject(who), origin)
+        self._store.db.execute("INSERT OR IGNORE INTO tuples VALUES (?, ?, ?, ?, ?)", row)
 
-    def allowed(self, sync_id: str, object_id: str, user: str, role: str) -> bool:
-        """Tell whether *user* has *role*, or one that implies it, on a record or above it."""
-        wanted = ROLES.index(role)
-        return any(
-            grants.get(bare(user), -1) >= wanted
-            for grants in self._above(sync_id, bare_object(object_id))
+    def revoke(
+        self, account: str, external: str, who: str, role: str, origin: str = "code"
+    ) -> bool:
+        """Take back what was granted from the same origin, and tell whether it was there."""
+        query = (
+            "DELETE FROM tuples WHERE account = ? AND object = ? AND role = ? AND subject = ? "
+            "AND origin = ?"
         )
+        row = (account, external, rank(role), subject(who), origin)
+        return self._store.db.execute(query, row).rowcount > 0
 
-    def users(self, sync_id: str, object_id: str, role: str) -> list[str]:
-        """Return everybody who has *role* on a record."""
-        wanted = ROLES.index(role)
-        found = {
-            user
-            for grants in self._above(sync_id, bare_object(object_id))
-            for user, rank in grants.items()
-            if rank >= wanted
-        }
+    def add_member(self, account: str, group: str, member: str, origin: str = "code") -> None:
+        """Put a subject into a group."""
+        row = (account, group_name(group), subject(member), origin)
+        self._store.db.execute("INSERT OR IGNORE INTO members VALUES (?, ?, ?, ?)", row)
+
+    def remove_member(self, account: str, group: str, member: str, origin: str = "code") -> bool:
+        """Take a subject out of a group, and tell whether it was there."""
+        query = "DELETE FROM members WHERE account = ? AND grp = ? AND member = ? AND origin = ?"
+        row = (account, group_name(group), subject(member), origin)
+        return self._store.db.execute(query, row).rowcount > 0
+
+    def replace_origin(
+        self,
+        account: str,
+        origin: str,
+        tuples: Iterable[tuple[str, str, str]],
+        members: Iterable[tuple[str, str]],
+    ) -> None:
+        """Let an origin say (external, subject, role) and (group, member), and nothing else."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM tuples WHERE account = ? AND origin = ?", (account, origin))
+            db.execute("DELETE FROM members WHERE account = ? AND origin = ?", (account, origin))
+            for external, who, role in tuples:
+                self.grant(account, external, who, role, origin)
+            for group, member in members:
+                self.add_member(account, group, member, origin)
+
+    def origins(self, account: str) -> list[str]:
+        """Return every origin that says something about an account."""
+        query = (
+            "SELECT origin FROM tuples WHERE account = ?1 "
+            "UNION SELECT origin FROM members WHERE account = ?1 ORDER BY origin"
+        )
+        return [row[0] for row in self._store.db.execute(query, (account,))]
+
+    def tuples(self, account: str) -> list[dict[str, str]]:
+        """Return all grants of an account, as JSON; the default owner's has the origin `default`."""
+        query = "SELECT * FROM tuples WHERE account = ? ORDER BY object, subject, role, origin"
+        rows = self._store.db.execute(query, (account,))
+        found = [_shown(row["object"], row["subject"], row["role"], row["origin"]) for row in rows]
+        default = _shown("root", f"user:{OWNER}", len(ROLES) - 1, "default")
+        return found if self._is_owned(account) else [default, *found]
+
+    def members(self, account: str) -> list[tuple[str, str, str]]:
+        """Return all (group, member, origin) of an account."""
+        query = "SELECT grp, member, origin FROM members WHERE account = ? ORDER BY 1, 2, 3"
+        return [tuple(row) for row in self._store.db.execute(query, (account,))]
+
+    def record(self, sync: Sync, object_id: str) -> sqlite3.Row | None:
+        """Return the living record that an object's id means, with its type or without."""
+        query = (
+            "SELECT id, external, parent, kind FROM records "
+            "WHERE sync = ? AND id = ? AND NOT deleted"
+        )
+        values = (sync["id"], bare_object(object_id))
+        row: sqlite3.Row | None = self._store.db.execute(query, values).fetchone()
+        return row
+
+    def node(self, sync: Sync, external: str) -> sqlite3.Row | None:
+        """Return what an integration's id means: a living record, else an item, without an id."""
+        query = (
+            "SELECT id, parent, kind FROM records "
+            "WHERE sync = ? AND external = ? AND NOT deleted "
+            "UNION ALL SELECT NULL, parent, kind FROM items "
+            "WHERE account = ? AND pipeline = ? AND external = ? AND NOT gone LIMIT 1"
+        )
+        values = (sync["id"], external, sync["account"], sync["pipeline"], external)
+        row: sqlite3.Row | None = self._store.db.execute(query, values).fetchone()
+        return row
+
+    def allowed(self, sync: Sync, object_id: str, user: str, role: str) -> bool:
+        """Tell whether a user has a role, or one that implies it, on a record or above it."""
+        row = self.record(sync, object_id)
+        if row is None:
+            return False
+        if self._is_default_owner(sync, user):
+            return True
+        values = _values(sync, role) | _who(user)
+        values |= {"external": row["external"], "parent": row["parent"]}
+        return self._store.db.execute(_CHECK, values).fetchone() is not None
+
+    def users(self, sync: Sync, object_id: str, role: str) -> list[str]:
+        """Return everybody who has a role on a record, the members of groups one by one."""
+        row = self.record(sync, object_id)
+        if row is None:
+            return []
+        values = _values(sync, role) | {"external": row["external"], "parent": row["parent"]}
+        found = {one[0].removeprefix("user:") for one in self._store.db.execute(_USERS, values)}
+        return sorted(found if self._is_owned(sync["account"]) else found | {OWNER})
+
+    def objects(self, sync: Sync, user: str, role: str, kind: str) -> Iterator[str]:
+        """Yield every `file` or `folder` on which a user has a role, in the order of their ids."""
+        values = _values(sync, role) | _who(user) | {"folder": kind == "folder"}
+        held = {row[0] for row in self._store.db.execute(_HELD, values)}
+        if "root" in held or self._is_default_owner(sync, user):
+            yield from self._all(values)
+        elif held:
+            # Read at once: a cursor left open would show again what changes meanwhile.
+            yield from sorted(row[0] for row in self._store.db.execute(_DOWN, values))
+
+    def direct(self, account: str, external: str, role: str) -> list[str]:
+        """Return the subjects to whom exactly this role was given on exactly this object."""
+        query = "SELECT DISTINCT subject FROM tuples WHERE account = ? AND object = ? AND role = ?"
+        rows = self._store.db.execute(query, (account, external, rank(role)))
+        found = {row[0] for row in rows}
+        if (external, role) == ("root", ROLES[-1]) and not self._is_owned(account):
+            found.add(f"user:{OWNER}")
         return sorted(found)
 
-    def objects(self, sync_id: str, user: str, role: str, kind: str) -> list[str]:
-        """Return every record of a kind on which *user* has *role*."""
-        wanted = ROLES.index(role)
-        rows = self._store.records(sync_id)
-        parents = {row["external"]: row["parent"] for row in rows}
-        known: dict[str | None, bool] = {}
-        return [
-            row["id"]
-            for row in rows
-            if _kind(row) == kind and self._reaches(row["external"], parents, known, user, wanted)
-        ]
+    def _all(self, values: dict[str, Any]) -> Iterator[str]:
+        query = (
+            "SELECT id FROM records WHERE sync = :sync AND id > :after AND NOT deleted "
+            "AND (kind = 'folder') = :folder ORDER BY id LIMIT :many"
+        )
+        after: str | None = ""
+        while after is not None:
+            page = values | {"after": after, "many": _AT_ONCE}
+            found = [row[0] for row in self._store.db.execute(query, page).fetchall()]
+            yield from found
+            after = found[-1] if len(found) == _AT_ONCE else None
 
-    def expand(self, sync_id: str, object_id: str, relation: str) -> dict[str, Any]:
-        """Return one level of the graph in the shape of api.md 7.3."""
-        row = self._store.record(sync_id, bare_object(object_id))
-        kind = _kind(row) if row else "file"
-        name = f"{kind}:{bare_object(object_id)}#{relation}"
-        rank = ROLES.index(relation)
-        grants = self._grants.get(row["external"], {}) if row else {}
-        direct = sorted(f"user:{user}" for user, given in grants.items() if given == rank)
-        nodes: list[dict[str, Any]] = [{"name": name, "leaf": {"users": {"users": direct}}}]
-        thing = name.partition("#")[0]
-        stronger = ROLES[rank + 1 : rank + 2]
-        nodes += [
-            {"name": name, "leaf": {"computed": {"userset": f"{thing}#{role}"}}}
-            for role in stronger
-        ]
-        above = self._store.by_external(sync_id, row["parent"]) if row and row["parent"] else None
-        parent = f"folder:{above['id']}" if above else "folder:root"
-        inherited = {
-            "tupleset": f"{thing}#parent",
-            "computed": [{"userset": f"{parent}#{relation}"}],
-        }
-        nodes.append({"name": name, "leaf": {"tupleToUserset": inherited}})
-        return {"name": name, "union": {"nodes": nodes}}
+    def _is_owned(self, account: str) -> bool:
+        query = (
+            "SELECT 1 FROM tuples WHERE account = ? AND object = 'root' AND role = ? "
+            "AND origin GLOB 'mount:*' LIMIT 1"
+        )
+        values = (account, len(ROLES) - 1)
+        return self._store.db.execute(query, values).fetchone() is not None
 
-    def _above(self, sync_id: str, object_id: str) -> Iterator[dict[str, int]]:
-        """Yield the grants on a record and on each folder above it, up to the root."""
-        row = self._store.record(sync_id, object_id)
-        if row is None or row["deleted"]:
-            return
-        yield self._grants.get(row["external"], {})
-        for _ in range(_DEEPEST):
-            parent = row["parent"]
-            yield self._grants.get(parent or "root", {})
-            row = self._store.by_external(sync_id, parent) if parent else None
-            if row is None:
-                return
-
-    def _reaches(
-        self,
-        external: str | None,
-        parents: dict[str | None, str | None],
-        known: dict[str | None, bool],
-        user: str,
-        wanted: int,
-    ) -> bool:
-        way: list[str | None] = []
-        step = external
-        answer = False
-        while step is not None and step not in known and step not in way:
-            way.append(step)
-            if self._grants.get(step, {}).get(bare(user), -1) >= wanted:
-                answer = True
-                break
-            step = parents.get(step)
-        answer = answer or known.get(step, False)
-        known.update(dict.fromkeys(way, answer))
-        return answer
-
-
-def bare(user: str) -> str:
-    """Return a user's e-mail address in the form that is compared."""
-    return user.removeprefix("user:").casefold()
+    def _is_default_owner(self, sync: Sync, user: str) -> bool:
+        return bare(user) == OWNER and not self._is_owned(sync["account"])
 
 
 def bare_object(name: str) -> str:
     """Return an object's id without its type."""
-    return name.rpartition(":")[2]
+    return name.removeprefix("file:").removeprefix("folder:")
 
 
-def _kind(row: sqlite3.Row) -> str:
-    return "folder" if json.loads(row["body"]).get("mimeType") == FOLDER_TYPE else "file"
+def _shown(external: str, who: str, strength: int, origin: str) -> dict[str, str]:
+    return {"object": external, "subject": who, "role": ROLES[strength], "origin": origin}
+
+
+def _values(sync: Sync, role: str) -> dict[str, Any]:
+    keys = {"sync": sync["id"], "account": sync["account"], "pipeline": sync["pipeline"]}
+    return keys | {"rank": rank(role)}
+
+
+def _who(user: str) -> dict[str, Any]:
+    name = bare(user)
+    _, at, domain = name.rpartition("@")
+    return {"user": f"user:{name}", "domain": f"domain:{domain}" if at else None}

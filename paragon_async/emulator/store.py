@@ -1,213 +1,131 @@
-"""State in SQLite: syncs, and records with a change sequence.
+"""The database of one emulator: SQLite, in memory or in a file that outlives the process.
 
-A record has one place in its sync's feed, that of its latest change: an update moves it to the end,
-a delete leaves a tombstone there. Bodies are kept as JSON text, so a page is joined and not built.
-How many records lie behind a place is told by counts per block of the sequence, so the price of a
-page does not grow with its depth.
+Each part brings the tables it works on; this opens the whole and keeps what fits nowhere else.
+A file is held by one emulator at a time, and only its owner may read it, for it holds a signing key.
 """
 
 from __future__ import annotations
 
-import functools
+import json
+import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import attrs
+from paragon_async.emulator.errors import EmulatorError
 
-_BLOCK = 1024
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS syncs (
-    id TEXT PRIMARY KEY, user TEXT NOT NULL, integration TEXT NOT NULL, pipeline TEXT NOT NULL,
-    name TEXT NOT NULL, configuration TEXT NOT NULL, credential TEXT, frequency TEXT,
-    status TEXT NOT NULL, generation INTEGER NOT NULL, polls INTEGER NOT NULL DEFAULT 0,
-    sequence INTEGER NOT NULL DEFAULT 0, created TEXT NOT NULL, updated TEXT NOT NULL, synced TEXT,
-    reason TEXT);
-CREATE TABLE IF NOT EXISTS generations (id TEXT PRIMARY KEY, last INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS records (
-    sync TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, external TEXT, parent TEXT,
-    path BLOB, body TEXT NOT NULL, deleted INTEGER NOT NULL, seen INTEGER NOT NULL,
-    PRIMARY KEY (sync, id)) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS feed ON records (sync, sequence);
-CREATE INDEX IF NOT EXISTS externals ON records (sync, external);
-CREATE TABLE IF NOT EXISTS blocks (
-    sync TEXT NOT NULL, block INTEGER NOT NULL, live INTEGER NOT NULL,
-    PRIMARY KEY (sync, block)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS totals (
-    sync TEXT PRIMARY KEY, known INTEGER NOT NULL DEFAULT 0, active INTEGER NOT NULL DEFAULT 0);
-"""
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """A record to be stored. *path* is where its content lies, relative to the mounted folder."""
-
-    id: str
-    body: str
-    external: str | None = None
-    parent: str | None = None
-    path: bytes | None = None
-    deleted: bool = False
+_OURS = 0x50415241
+_VERSION = 1
+_SCHEMA = "CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
 
 
 class Store:
-    """All state of one emulator. Methods are short and run in the event loop."""
+    """One connection, used in the event loop; every statement is short."""
 
-    def __init__(self, path: str = ":memory:") -> None:
-        self._path = path
+    def __init__(self, path: str | Path | None, schemas: Iterable[str] = ()) -> None:
+        self.path = path
+        self._schemas = (_SCHEMA, *schemas)
+        self._db: sqlite3.Connection | None = None
 
-    @functools.cached_property
-    def _db(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        db.row_factory = sqlite3.Row
-        db.executescript(_SCHEMA)
-        return db
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, opened when it is first needed.
+
+        Raises `EmulatorError` when the file is another program's, damaged, newer or in use.
+        """
+        if self._db is None:
+            self._db = self._opened()
+        return self._db
 
     def close(self) -> None:
         """Close the database."""
-        if "_db" in self.__dict__:
+        if self._db is not None:
             self._db.close()
+            self._db = None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make everything in the block one step."""
-        self._db.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make everything in the block one step; a block within a block joins it."""
+        if self.db.in_transaction:
+            yield self.db
+            return
+        self.db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self.db
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self.db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self.db.execute("COMMIT")
 
-    def add_sync(self, values: dict[str, Any]) -> None:
-        """Store a new sync; its generation follows the last one that bore its id."""
-        bump = (
-            "INSERT INTO generations VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET last = last + 1"
-        )
-        with self.transaction():
-            self._db.execute(bump, (values["id"],))
-            last = self._db.execute("SELECT last FROM generations WHERE id = ?", (values["id"],))
-            values = values | {"generation": last.fetchone()[0]}
-            names = ", ".join(values)
-            marks = ", ".join("?" * len(values))
-            self._db.execute(f"INSERT INTO syncs ({names}) VALUES ({marks})", (*values.values(),))  # noqa: S608  # our own column names
-            self._db.execute("INSERT INTO totals (sync) VALUES (?)", (values["id"],))
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a setting."""
+        row = self.db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return default if row is None else json.loads(row[0])
 
-    def sync(self, sync_id: str) -> sqlite3.Row | None:
-        """Return a sync's row."""
-        found = self._db.execute("SELECT * FROM syncs WHERE id = ?", (sync_id,))
-        row: sqlite3.Row | None = found.fetchone()
-        return row
+    def set(self, key: str, value: Any) -> None:
+        """Keep a setting."""
+        self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value)))
 
-    def syncs(self, user: str | None = None) -> list[sqlite3.Row]:
-        """Return the syncs of a user, or all, oldest first."""
-        query = "SELECT * FROM syncs WHERE ?1 IS NULL OR user = ?1 ORDER BY created, id"
-        return self._db.execute(query, (user,)).fetchall()
+    def tables(self) -> list[str]:
+        """Return the names of all tables of ours."""
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        return [row[0] for row in self.db.execute(query + " ORDER BY name")]
 
-    def change_sync(self, sync_id: str, **values: object) -> None:
-        """Set columns of a sync."""
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        self._db.execute(
-            f"UPDATE syncs SET {assignments} WHERE id = ?",  # noqa: S608  # our own column names
-            (*values.values(), sync_id),
-        )
+    def _opened(self) -> sqlite3.Connection:
+        name = ":memory:" if self.path is None else str(self.path)
+        if self.path is not None:
+            _make_private(Path(self.path))
+        try:
+            db = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=0.5)
+        except sqlite3.Error as error:
+            raise EmulatorError(f"cannot open the state file {name}: {error}") from None
+        try:
+            self._prepare(db)
+        except (sqlite3.DatabaseError, EmulatorError) as error:
+            db.close()
+            raise _explained(name, error) from None
+        return db
 
-    def delete_sync(self, sync_id: str) -> None:
-        """Forget a sync and its records; its generation is remembered."""
-        with self.transaction():
-            for table, column in (
-                ("syncs", "id"),
-                ("records", "sync"),
-                ("blocks", "sync"),
-                ("totals", "sync"),
-            ):
-                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (sync_id,))  # noqa: S608  # our own names
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.row_factory = sqlite3.Row
+        if self.path is not None:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("BEGIN EXCLUSIVE")
+            _recognise(db)
+            db.execute("COMMIT")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+        for schema in self._schemas:
+            db.executescript(schema)
+        db.execute(f"PRAGMA application_id = {_OURS}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def put(self, sync_id: str, rows: Iterable[Row]) -> None:
-        """Store records at the end of the feed, each in the place of its older self."""
-        with self.transaction():
-            last = self._db.execute(
-                "SELECT sequence FROM syncs WHERE id = ?", (sync_id,)
-            ).fetchone()
-            if last is None:
-                return
-            sequence = last[0]
-            for row in rows:
-                sequence += 1
-                self._put(sync_id, row, sequence)
-            self._db.execute("UPDATE syncs SET sequence = ? WHERE id = ?", (sequence, sync_id))
 
-    def _put(self, sync_id: str, row: Row, sequence: int) -> None:
-        old = self.record(sync_id, row.id)
-        if old is not None:
-            self._count(sync_id, old["sequence"], -1)
-        self._count(sync_id, sequence, 1)
-        known = old is None
-        active = (not row.deleted) - (old is not None and not old["deleted"])
-        self._db.execute(
-            "UPDATE totals SET known = known + ?, active = active + ? WHERE sync = ?",
-            (known, active, sync_id),
-        )
-        self._db.execute(
-            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                sync_id,
-                row.id,
-                sequence,
-                row.external,
-                row.parent,
-                row.path,
-                row.body,
-                row.deleted,
-                time.time_ns() // 1_000_000,
-            ),
-        )
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, so that nobody else can ever read it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise EmulatorError(f"cannot open the state file {path}: {error.strerror}") from None
 
-    def _count(self, sync_id: str, sequence: int, change: int) -> None:
-        self._db.execute(
-            "INSERT INTO blocks VALUES (?1, ?2, ?3) "
-            "ON CONFLICT (sync, block) DO UPDATE SET live = live + ?3",
-            (sync_id, sequence // _BLOCK, change),
-        )
 
-    def record(self, sync_id: str, record_id: str) -> sqlite3.Row | None:
-        """Return one record's row, a tombstone's too."""
-        query = "SELECT * FROM records WHERE sync = ? AND id = ?"
-        row: sqlite3.Row | None = self._db.execute(query, (sync_id, record_id)).fetchone()
-        return row
+def _recognise(db: sqlite3.Connection) -> None:
+    """Refuse what is no state of ours before anything is written to it."""
+    ours = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    filled = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    if filled and ours != _OURS:
+        raise EmulatorError("it is not the state of an emulator")
+    if version > _VERSION:
+        raise EmulatorError("it was written by a newer paragon-async: update this one")
 
-    def by_external(self, sync_id: str, external: str) -> sqlite3.Row | None:
-        """Return the row of an integration's id."""
-        query = "SELECT * FROM records WHERE sync = ? AND external = ?"
-        row: sqlite3.Row | None = self._db.execute(query, (sync_id, external)).fetchone()
-        return row
 
-    def records(self, sync_id: str) -> list[sqlite3.Row]:
-        """Return all records that are not deleted, in the feed's order."""
-        query = "SELECT * FROM records WHERE sync = ? AND NOT deleted ORDER BY sequence"
-        return self._db.execute(query, (sync_id,)).fetchall()
-
-    def page(self, sync_id: str, after: int, size: int) -> list[sqlite3.Row]:
-        """Return up to *size* records after a place of the feed."""
-        query = (
-            "SELECT body, sequence, seen FROM records "
-            "WHERE sync = ? AND sequence > ? ORDER BY sequence LIMIT ?"
-        )
-        return self._db.execute(query, (sync_id, after, size)).fetchall()
-
-    def totals(self, sync_id: str) -> tuple[int, int]:
-        """Return how many records there are with tombstones, and without."""
-        query = "SELECT known, active FROM totals WHERE sync = ?"
-        known, active = self._db.execute(query, (sync_id,)).fetchone()
-        return known, active
-
-    def behind(self, sync_id: str, sequence: int) -> int:
-        """Return how many records lie after a place: whole blocks, and the rest of its own."""
-        block = sequence // _BLOCK
-        whole = "SELECT COALESCE(SUM(live), 0) FROM blocks WHERE sync = ? AND block > ?"
-        part = "SELECT COUNT(*) FROM records WHERE sync = ? AND sequence > ? AND sequence < ?"
-        blocks = self._db.execute(whole, (sync_id, block)).fetchone()[0]
-        rest = self._db.execute(part, (sync_id, sequence, (block + 1) * _BLOCK)).fetchone()[0]
-        return int(blocks + rest)
+def _explained(name: str, error: Exception) -> EmulatorError:
+    reason = str(error)
+    if "locked" in reason:
+        reason = "another emulator is using it"
+    elif "not a database" in reason or "malformed" in reason:
+        reason = "it is damaged, or not the state of an emulator"
+    return EmulatorError(f"cannot use the state file {name}: {reason}")

@@ -7,57 +7,13 @@ import io
 import os
 import time
 
-import aiohttp
 import jwt
 import pytest
 
 from paragon_async.emulator import Emulator, EmulatorError
+from paragon_async.emulator.pace import parse_pace
 from tests.conftest import PROJECT
-
-
-def token(key, **changes):
-    now = int(time.time())
-    claims = {
-        "sub": "u1",
-        "aud": f"useparagon.com/{PROJECT}",
-        "iat": now,
-        "exp": now + 60,
-    } | changes
-    claims = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(claims, key, algorithm="RS256")
-
-
-class Client:
-    def __init__(self, session, url, bearer):
-        self.session, self.url = session, url
-        self.headers = {"Authorization": f"Bearer {bearer}"}
-
-    async def ask(self, method, path, body=None, **headers):
-        named = self.headers | {key.replace("_", "-"): value for key, value in headers.items()}
-        async with self.session.request(
-            method, self.url + path, json=body, headers=named
-        ) as answer:
-            data = await answer.read()
-            is_json = answer.content_type == "application/json"
-            return answer.status, (await answer.json() if is_json else data), answer.headers
-
-    async def synced(self, **body):
-        wanted = {"integration": "googledrive", "pipeline": "files"} | body
-        _, made, _ = await self.ask("POST", "/api/syncs", wanted)
-        while (await self.ask("GET", f"/api/syncs/{made['id']}"))[1]["status"] != "IDLE":  # noqa: ASYNC110  # that is what polling is
-            await asyncio.sleep(0.01)
-        return f"/api/syncs/{made['id']}"
-
-
-@pytest.fixture
-async def session():
-    async with aiohttp.ClientSession() as made:
-        yield made
-
-
-@pytest.fixture
-def client(session, emulator, signing_key):
-    return Client(session, emulator.url, token(signing_key))
+from tests.emulator.asker import Client, token
 
 
 async def test_tokens_are_verified(session, emulator, signing_key):
@@ -101,8 +57,9 @@ async def test_enable_is_documented_and_idempotent(client):
     assert other["id"] != made["id"]
 
 
-async def test_a_poll_sees_every_status(client):
-    """Whoever polls sees INITIALIZING, ACTIVE and IDLE, and the summary when it is done."""
+async def test_a_poll_sees_every_status(client, emulator):
+    """With a pace of polls whoever polls sees INITIALIZING, ACTIVE and IDLE, and the summary."""
+    emulator.world.life.set_pace(parse_pace("polls:1"))
     _, made, _ = await client.ask(
         "POST", "/api/syncs", {"integration": "googledrive", "pipeline": "files"}
     )
@@ -117,6 +74,7 @@ async def test_a_poll_sees_every_status(client):
     assert body["summary"]["lastSyncedAt"].endswith("Z")
 
 
+ONE, TWO = "9d5a1f0e-3c57-4b7e-8f0c-1d2e3f4a5b6c", "0a1b2c3d-4e5f-4a6b-8c7d-8e9f0a1b2c3d"
 BAD_BODIES = [
     ("/api/syncs", b"{"), ("/api/syncs", b"[]"), ("/api/syncs", b"{}"), ("/api/syncs", b"[" * 99_999),
     ("/api/syncs", b'{"integration":"box"}'), ("/api/syncs", b'{"integration":5,"pipeline":"files"}'),
@@ -250,8 +208,9 @@ async def test_a_sync_of_one_folder(client):
     narrow = await client.synced(configuration={"folderId": wanted}, configurationName="narrow")
     _, page, _ = await client.ask("GET", f"{narrow}/records")
     assert [record["name"] for record in page["data"]] == ["large.bin"]
-    wide = await client.synced(configuration={"folderId": "unknown"}, configurationName="wide")
-    assert (await client.ask("GET", f"{wide}/records"))[1]["paging"]["totalRecords"] == 7
+    wanted = {"configuration": {"folderId": "unknown"}, "configurationName": "wide"}
+    with pytest.raises(AssertionError, match="ERRORED: The folder 'unknown' is not in this account"):
+        await client.synced(**wanted)
 
 
 async def test_links_out_of_the_folder(client, folder, tmp_path, emulator):
@@ -338,14 +297,14 @@ async def test_ranges_can_be_switched_off(session, folder, signing_key):
 
 async def test_update_and_list(client):
     """A sync's frequency and credential are kept and shown; nonsense is refused."""
-    sync = await client.synced(credentialId="c1")
-    for bad in ({}, {"incrementalAccumulatorFrequency": "2m"}):
+    sync = await client.synced(credentialId=ONE)
+    for bad in ({}, {"incrementalAccumulatorFrequency": "2m"}, {"credentialId": "c2"}):
         assert (await client.ask("PATCH", sync, bad))[0] == 400
-    status, body, _ = await client.ask("PATCH", sync, {"credentialId": "c2"})
-    assert (status, body["data"]) == (200, {"credentialId": "c2"})
-    _, body, _ = await client.ask("GET", "/api/syncs?credentialId=c2")
-    assert [entry["credentialId"] for entry in body["data"]] == ["c2"]
-    assert (await client.ask("GET", "/api/syncs?credentialId=c1"))[1] == {"data": []}
+    status, body, _ = await client.ask("PATCH", sync, {"credentialId": TWO})
+    assert (status, body["data"]) == (200, {"credentialId": TWO})
+    _, body, _ = await client.ask("GET", f"/api/syncs?credentialId={TWO}")
+    assert [entry["credentialId"] for entry in body["data"]] == [TWO]
+    assert (await client.ask("GET", f"/api/syncs?credentialId={ONE}"))[1] == {"data": []}
 
 
 async def test_lists_are_cut_and_streams_are_not(client, emulator):

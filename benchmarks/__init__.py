@@ -1,0 +1,1 @@
+"""Measurements that anybody repeats with one line: `python -m benchmarks`."""

@@ -1,0 +1,97 @@
+"""The whole state of an emulator as one JSON document, and back; and its beginning again.
+
+Not in it: the signing key, the secret of the cursors and the webhook with its headers, for a document
+is passed around.
+"""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+from typing import Any
+
+from paragon_async.emulator.errors import Refusal
+from paragon_async.emulator.world import World
+
+_FORMAT = 1
+_PRIVATE = {"signing_key", "cursors", "project_id", "webhook"}
+_KEPT = {"items", "changes", "settings", "generations"}
+
+
+def export(world: World) -> dict[str, Any]:
+    """Return the state: every table with its rows, blobs as base64."""
+    world.journal.flush()
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for table in world.store.tables():
+        rows = world.store.db.execute(f"SELECT * FROM {table}")  # noqa: S608  # our own names
+        tables[table] = [_plain(row) for row in rows]
+    tables["settings"] = [r for r in tables["settings"] if r["key"] not in _PRIVATE]
+    return {"format": _FORMAT, "projectId": world.project_id, "tables": tables}
+
+
+def restore(world: World, document: dict[str, Any]) -> None:
+    """Put an exported state in the place of this one, or refuse and change nothing."""
+    tables = document.get("tables")
+    if document.get("format") != _FORMAT or not isinstance(tables, dict):
+        raise Refusal(400, "this is not an exported state: take what GET /_emulator/state returns")
+    if set(tables) - set(world.store.tables()):
+        raise Refusal(400, "this state holds tables that are unknown here")
+    _halt(world)
+    world.journal.clear()
+    try:
+        with world.store.transaction() as db:
+            for table, rows in tables.items():
+                _clear(db, table)
+                for row in rows:
+                    _insert(db, table, row)
+    except (sqlite3.Error, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Refusal(400, f"this state cannot be taken: {error}") from None
+    finally:
+        world.resume()
+
+
+def reset(world: World) -> None:
+    """Forget everything that happened; what lies in the accounts stays."""
+    _halt(world)
+    world.journal.clear()
+    with world.store.transaction() as db:
+        for table in world.store.tables():
+            if table not in _KEPT:
+                _clear(db, table)
+        db.execute("DELETE FROM settings WHERE key IN ('clock', 'webhook')")
+    world.resume()
+
+
+def _halt(world: World) -> None:
+    for row in world.syncs.all():
+        world.life.halt(row["id"])
+
+
+def _clear(db: sqlite3.Connection, table: str) -> None:
+    if table == "settings":
+        marks = ",".join("?" * len(_PRIVATE))
+        db.execute(f"DELETE FROM settings WHERE key NOT IN ({marks})", (*_PRIVATE,))  # noqa: S608  # marks only
+    else:
+        db.execute(f"DELETE FROM {table}")  # noqa: S608  # a name that was found in the schema
+
+
+def _insert(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+    if table == "settings" and row["key"] in _PRIVATE:
+        return
+    known = {column["name"] for column in db.execute(f"PRAGMA table_info({table})")}
+    if not set(row) <= known:
+        raise ValueError(f"{table} has other columns here")
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    values = [_native(value) for value in row.values()]
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608  # names that were found in the schema
+
+
+def _plain(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        key: {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+        for key, value in zip(row.keys(), row, strict=True)
+    }
+
+
+def _native(value: Any) -> Any:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value

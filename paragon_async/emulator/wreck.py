@@ -1,0 +1,153 @@
+"""Bytes on the wire: whole when nothing is wrong, and broken in the way that a fault wants.
+
+A broken answer is written past the HTTP server, straight to the connection: only so can its length lie,
+its head stop half-way, its end be a reset. The connection is closed afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from paragon_async.emulator.faults import CUT, Fault
+
+_PIECE = 1 << 20
+_FULL = 1 << 20
+_TICK = 0.02
+
+
+async def pieces_of(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a body in pieces."""
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+
+
+async def send(
+    request: web.Request, answer: web.StreamResponse, pieces: AsyncIterator[bytes], total: int
+) -> web.StreamResponse:
+    """Send an answer with its body; a caller that hangs up is no error."""
+    fault = request.get(CUT)
+    try:
+        if fault is None or not fault.is_on_wire:
+            return await _whole(request, answer, pieces, total)
+        await _broken(request, answer, pieces, total, fault)
+    except ConnectionError:
+        # The caller hung up: that is its right, and nothing to complain of.
+        return answer
+    return answer
+
+
+async def _whole(
+    request: web.Request, answer: web.StreamResponse, pieces: AsyncIterator[bytes], total: int
+) -> web.StreamResponse:
+    fault = request.get(CUT)
+    answer.headers.update({} if fault is None else fault.headers)
+    answer.content_length = total
+    await answer.prepare(request)
+    async for piece in pieces:
+        await answer.write(piece)
+    await answer.write_eof()
+    return answer
+
+
+async def _broken(
+    request: web.Request,
+    answer: web.StreamResponse,
+    pieces: AsyncIterator[bytes],
+    total: int,
+    fault: Fault,
+) -> None:
+    if request.transport is None:
+        return
+    wire = _Wire(request.transport, fault)
+    headers = {
+        **answer.headers,
+        **fault.headers,
+        "Content-Length": str(max(0, total + fault.length_off)),
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason or 'Fault'}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if await wire.head("\r\n".join([*lines, "", ""]).encode("latin-1", "replace")):
+        await wire.body(pieces)
+    await hang_up(request, fault)
+
+
+class _Wire:
+    """One connection and what is wrong with it."""
+
+    def __init__(self, transport: asyncio.Transport, fault: Fault) -> None:
+        self._transport = transport
+        self._fault = fault
+        self._sent = 0
+
+    async def head(self, head: bytes) -> bool:
+        """Send the head; return False if it stopped half-way."""
+        if self._fault.stall_headers:
+            self._transport.write(head[: len(head) // 2])
+            await self._idle(self._fault.stall_headers)
+            return False
+        if self._fault.drip_headers:
+            for letter in head:
+                self._transport.write(bytes([letter]))
+                await self._idle(self._fault.drip_headers)
+        else:
+            self._transport.write(head)
+        return True
+
+    async def body(self, pieces: AsyncIterator[bytes]) -> None:
+        """Send the body as far as the fault lets it."""
+        stop = self._fault.cut_after
+        if self._fault.stall_after is not None:
+            stop = self._fault.stall_after
+        async for piece in pieces:
+            part = self._spoiled(piece)
+            if stop is not None:
+                part = part[: max(0, stop - self._sent)]
+            await self._write(part)
+            self._sent += len(piece)
+            if stop is not None and self._sent >= stop:
+                break
+        if self._fault.stall_after is not None:
+            await self._idle(self._fault.stall)
+
+    def _spoiled(self, piece: bytes) -> bytes:
+        at = -1 if self._fault.corrupt_at is None else self._fault.corrupt_at - self._sent
+        if not 0 <= at < len(piece):
+            return piece
+        return piece[:at] + bytes([piece[at] ^ 0xFF]) + piece[at + 1 :]
+
+    async def _write(self, part: bytes) -> None:
+        step = self._fault.drip_body or len(part) or 1
+        for start in range(0, len(part), step):
+            if self._transport.is_closing():
+                return
+            self._transport.write(part[start : start + step])
+            if self._fault.drip_body:
+                await self._idle(self._fault.drip_every)
+        while self._transport.get_write_buffer_size() > _FULL and not self._transport.is_closing():
+            await asyncio.sleep(_TICK)
+
+    async def _idle(self, seconds: float) -> None:
+        """Do nothing, but not longer than anybody is there to see it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0 and not self._transport.is_closing():
+            await asyncio.sleep(min(left, _TICK))
+
+
+async def hang_up(request: web.Request, fault: Fault | None) -> None:
+    """End the connection, by closing or by reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    if fault is not None and fault.reset:
+        # The client has to read what was sent before a reset throws it away.
+        await asyncio.sleep(0.05)
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.close()
