@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -20,13 +20,18 @@ from paragon_async.client import Paragon
 from paragon_async.emulator import Emulator
 from paragon_async.emulator.auth import new_signing_key
 
-_fixture: Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
+_made: Any
 try:
     import pytest_asyncio
 except ImportError:
-    _fixture = pytest.fixture
+    _made = pytest.fixture
 else:
-    _fixture = pytest_asyncio.fixture
+    _made = pytest_asyncio.fixture
+
+
+def _fixture(function: F) -> F:
+    return cast("F", _made(function))
 
 
 @pytest.fixture(scope="session")

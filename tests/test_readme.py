@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.emulator.asker import token
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = {
@@ -28,6 +35,62 @@ def loaded(title):
     names: dict[str, object] = {}
     exec(compile(EXAMPLES[title], title, "exec"), names)
     return names
+
+
+async def test_the_emulators_curl_lines(emulator, tmp_path):
+    """Every line of curl is answered with JSON, and none with a refusal."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
+    code = re.search(r"```bash\n(# is it there\n.*?)```", README, re.DOTALL)[1]
+    commands = re.findall(r"^curl (.*(?:\n  .*)*)", code.replace("\\\n", ""), re.MULTILINE)
+    assert len(commands) == code.count("curl") > 15
+    for command in commands:
+        shell = f"curl --fail-with-body {command}"
+        child = await asyncio.create_subprocess_shell(
+            shell,
+            stdout=subprocess.PIPE,
+            cwd=tmp_path,
+            env=dict(os.environ) | {"PARAGON_BASE_URL": emulator.url},
+        )
+        shown, _ = await child.communicate()
+        assert child.returncode == 0, (command, shown)
+        json.loads(shown or (tmp_path / "state.json").read_text())
+
+
+async def test_the_lines_of_the_guide(emulator, folder):
+    """The vendor's own lines of curl, run as written but for the host, are answered as documented."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
+    bearer = token(emulator.signing_key)
+
+    async def curl(method, path, body=None):
+        command = ["curl", "-s", "--request", method, "--url", f"{emulator.url}/api/{path}"]
+        command += ["--header", f"Authorization: Bearer {bearer}"]
+        if body is not None:
+            command += ["--header", "Content-Type: application/json", "--data", f"\n{body}\n"]
+        child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        return (await child.communicate())[0]
+
+    wanted = {"integration": "googledrive", "pipeline": "files", "configuration": {}, "configurationName": "default"}  # fmt: skip
+    made = json.loads(await curl("POST", "syncs", json.dumps(wanted, indent=2)))
+    assert list(made) == ["id", "userId", "integration", "pipeline", "projectId", "status"]
+    assert made["status"] == "INITIALIZING"
+    sync = made["id"]
+    await emulator.refresh()
+    page = json.loads(await curl("GET", f"syncs/{sync}/records"))
+    assert set(page["paging"]) == {"totalRecords", "totalActiveRecords", "remainingRecords", "cursor", "lastSeen"}  # fmt: skip
+    one = next(record for record in page["data"] if record["name"] == "hello.txt")
+    assert json.loads(await curl("GET", f"syncs/{sync}/records/{one['id']}")) == {"data": one}
+    assert await curl("GET", f"syncs/{sync}/records/{one['id']}/content") == b"hello"
+    check = {"object": one["id"], "user": "user:owner@example.com", "role": "can_read"}
+    answer = json.loads(await curl("POST", f"permissions/{sync}/batch-check", json.dumps({"checks": [check]})))  # fmt: skip
+    assert answer == {"result": [{"allowed": True, "request": check | {"object": f"file:{one['id']}"}}]}  # fmt: skip
+    asked = json.dumps({"object": one["id"], "role": "can_read"})
+    answer = json.loads(await curl("POST", f"permissions/{sync}/list-users", asked))
+    assert answer == {"users": ["owner@example.com"]}
+    asked = json.dumps({"objectType": "file", "user": "owner@example.com", "role": "can_read"})
+    answer = json.loads(await curl("POST", f"permissions/{sync}/list-objects", asked))
+    assert one["id"] in answer["objects"]
 
 
 def test_the_examples_are_found():

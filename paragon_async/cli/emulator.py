@@ -88,7 +88,7 @@ def serve(folder: str | None, port: int, ready_file: str | None, **options: Any)
 @click.argument("folder", required=False, metavar="[FOLDER] -- COMMAND...")
 @_options
 @click.pass_context
-def execute(ctx: click.Context, folder: str | None, **options: Any) -> None:
+def execute(ctx: click.Context, /, folder: str | None, **options: Any) -> None:
     """Serve while COMMAND runs with the environment set, and pass on its exit status."""
     command = ctx.meta["command"]
     if not command:

@@ -349,8 +349,8 @@ def _identity(request: web.Request, name: str) -> int:
 
 def _pipeline(body: dict[str, Any]) -> str:
     pipeline = text(body, "pipeline")
-    if pipeline not in catalogue.PIPELINES or pipeline == "files":
-        known = ", ".join(name for name in catalogue.PIPELINES if name != "files")
+    if pipeline not in catalogue.RECORDS:
+        known = ", ".join(catalogue.RECORDS)
         raise Refusal(400, f"pipeline must be one of {known}; files come from folders")
     return pipeline
 

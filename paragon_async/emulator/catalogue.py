@@ -35,7 +35,8 @@ INTEGRATIONS: dict[str, tuple[str, ...]] = {
     "microsoftDynamics": _ALL_CRM,
     "zohocrm": _ALL_CRM,
 }
-PIPELINES = ("files", "contacts", "companies", "deals", "custom_objects", "tickets")
+RECORDS = ("contacts", "companies", "deals", "custom_objects", "tickets")
+PIPELINES = ("files", *RECORDS)
 FREQUENCIES = {
     "1m": 60, "5m": 300, "10m": 600, "30m": 1800, "1h": 3600, "3h": 10800, "6h": 21600, "24h": 86400,
 }  # fmt: skip

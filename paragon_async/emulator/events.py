@@ -7,8 +7,8 @@ it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 PROBE = "webhook_verification"
 KINDS = (
@@ -23,33 +23,40 @@ KINDS = (
 Event = dict[str, Any]
 
 
-def sync_complete(sync: Mapping[str, Any], synced_at: str, count: int) -> Event:
+class Sync(Protocol):
+    """A sync's row, of which `id`, `user`, `integration`, `pipeline` and `credential` are read."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a column."""
+
+
+def sync_complete(sync: Sync, synced_at: str, count: int) -> Event:
     """Build the event of a finished initial sync; *synced_at* is an ISO date."""
     data = {"model": sync["pipeline"], "syncedAt": synced_at, "numRecords": count}
     return {**_envelope("sync_complete", sync), "data": data}
 
 
-def sync_errored(sync: Mapping[str, Any], message: str) -> Event:
+def sync_errored(sync: Sync, message: str) -> Event:
     """Build the event of a sync that failed for good."""
     return {**_envelope("sync_errored", sync), "error": {"message": message}}
 
 
-def record_created(sync: Mapping[str, Any], record_id: str) -> Event:
+def record_created(sync: Sync, record_id: str) -> Event:
     """Build the event of a record that an incremental run found new."""
     return _record("record_created", sync, record_id)
 
 
-def record_updated(sync: Mapping[str, Any], record_id: str) -> Event:
+def record_updated(sync: Sync, record_id: str) -> Event:
     """Build the event of a record that an incremental run found changed."""
     return _record("record_updated", sync, record_id)
 
 
-def record_deleted(sync: Mapping[str, Any], record_id: str) -> Event:
+def record_deleted(sync: Sync, record_id: str) -> Event:
     """Build the event of a record that is deleted or can no longer be reached."""
     return _record("record_deleted", sync, record_id)
 
 
-def record_errored(sync: Mapping[str, Any], record_id: str, message: str) -> Event:
+def record_errored(sync: Sync, record_id: str, message: str) -> Event:
     """Build the event of one record that failed: its id stands under `error`, there is no `data`."""
     error = {"message": message, "recordId": record_id, "model": sync["pipeline"]}
     return {**_envelope("record_errored", sync), "error": error}
@@ -67,7 +74,7 @@ def varied(event: Event, options: Iterable[str]) -> Event:
     return event
 
 
-def _envelope(kind: str, sync: Mapping[str, Any]) -> Event:
+def _envelope(kind: str, sync: Sync) -> Event:
     event: Event = {
         "event": kind,
         "sync": sync["integration"],
@@ -79,7 +86,7 @@ def _envelope(kind: str, sync: Mapping[str, Any]) -> Event:
     return event
 
 
-def _record(kind: str, sync: Mapping[str, Any], record_id: str) -> Event:
+def _record(kind: str, sync: Sync, record_id: str) -> Event:
     data = {"recordId": record_id, "model": sync["pipeline"]}
     return {**_envelope(kind, sync), "data": data}
 

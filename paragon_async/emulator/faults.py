@@ -38,8 +38,8 @@ _MOST = float(1 << 53)
 class Fault:
     """One rule. Patterns know `*`; *times* None is for ever; *skip* lets some pass first.
 
-    *every* n-th of the fitting calls, or each with a *probability* drawn from *seed*. Times are seconds,
-    places in bodies bytes. After a wire fault the connection is closed, or reset if *reset*.
+    *every* n-th of the fitting calls, or each with a *probability* drawn from *seed*. Times are
+    seconds, places in bodies bytes. After a wire fault the connection is closed, or reset if *reset*.
     """
 
     method: str = "*"
@@ -89,8 +89,8 @@ class Fault:
 
     def takes(self, method: str, path: str, user: str | None = None) -> bool:
         """Tell whether this rule acts on a call, and count it."""
-        named = ((method, self.method), (path, self.path), (user or "", self.user))
-        named = (*named, (_sync(path), self.sync))
+        patterns = (self.method, self.path, self.user, self.sync)
+        named = zip((method, path, user or "", _sync(path)), patterns, strict=True)
         if self.times == 0 or not all(fnmatchcase(name, pattern) for name, pattern in named):
             return False
         if self.skip:
@@ -108,8 +108,10 @@ class Fault:
         """Read a rule; a `Refusal` names what is wrong with it."""
         unknown = set(given) - set(_FORMS)
         if unknown:
-            raise Refusal(400, f"a fault has no {', '.join(sorted(unknown))}; it has {', '.join(_FORMS)}")  # fmt: skip
-        values = {key: _FORMS[key](given, key) for key in given if key == "times" or given[key] is not None}  # fmt: skip
+            known = ", ".join(_FORMS)
+            raise Refusal(400, f"a fault has no {', '.join(sorted(unknown))}; it has {known}")
+        meant = [key for key in given if key == "times" or given[key] is not None]
+        values = {key: _FORMS[key](given, key) for key in meant}
         if values.get("page", mutate.KINDS[0]) not in mutate.KINDS:
             raise Refusal(400, f"page must be one of {', '.join(mutate.KINDS)}")
         if values.get("retry_after_form", "date") not in {"seconds", "date"}:
@@ -176,13 +178,20 @@ def _limited(given: Mapping[str, Any], key: str) -> int | None:
 
 
 _FORMS: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
-    "method": _word, "path": _word, "user": _word, "sync": _word, "times": _limited, "skip": _count(0),
-    "every": _count(1), "probability": _chance, "seed": _count(0), "status": _count(200, 599), "headers": _headers,
-    "body": _bytes, "html": _flag, "retry_after": _seconds, "retry_after_form": _word, "redirect": _flag,
-    "delay": _seconds, "page": _word, "cut_after": _count(0), "reset": _flag, "stall_headers": _seconds,
-    "drip_headers": _seconds, "stall_after": _count(0), "stall": _seconds, "drip_body": _count(1),
-    "drip_every": _seconds, "length_off": _count(-1_000_000, 1_000_000_000), "corrupt_at": _count(0),
-}  # fmt: skip
+    **dict.fromkeys(("method", "path", "user", "sync", "retry_after_form", "page"), _word),
+    **dict.fromkeys(("html", "redirect", "reset"), _flag),
+    **dict.fromkeys(("delay", "retry_after", "stall", "stall_headers"), _seconds),
+    **dict.fromkeys(("drip_headers", "drip_every"), _seconds),
+    **dict.fromkeys(("skip", "seed", "cut_after", "stall_after", "corrupt_at"), _count(0)),
+    "every": _count(1),
+    "drip_body": _count(0),
+    "times": _limited,
+    "probability": _chance,
+    "status": _count(200, 599),
+    "length_off": _count(-1_000_000, 1_000_000_000),
+    "headers": _headers,
+    "body": _bytes,
+}
 CUT = web.RequestKey("cut", Fault)
 
 

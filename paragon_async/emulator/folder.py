@@ -14,12 +14,18 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
 GRANTS = b".paragon.toml"
-Known = Mapping[str, Any]
+
+
+class Known(Protocol):
+    """A row of what is known already, of which columns are read."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return a column."""
 
 
 @attrs.frozen(kw_only=True)

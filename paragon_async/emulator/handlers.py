@@ -56,7 +56,7 @@ class Handlers:
     async def enable(self, request: web.Request) -> web.Response:
         """Create and start a sync."""
         body = await read_body(request)
-        wanted = {
+        wanted: dict[str, Any] = {
             "integration": text(body, "integration"),
             "pipeline": text(body, "pipeline"),
             "configuration": body.get("configuration") or {},

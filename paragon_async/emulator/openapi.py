@@ -12,7 +12,8 @@ from typing import Any
 from paragon_async.emulator import openapi_admin
 from paragon_async.emulator.openapi_schemas import (
     ANY_TEXT,
-    ROLE,
+    ERRORS,
+    JSON,
     TEXT,
     YES,
     Schema,
@@ -20,27 +21,18 @@ from paragon_async.emulator.openapi_schemas import (
     data,
     listing,
     number,
+    operation,
+    path,
+    query,
     record,
     ref,
 )
 
-_JSON = "application/json"
 _ABOUT = (
     "A whole Managed Sync in one process. Paths under /api are those of the service and need a "
     "Paragon User Token; paths under /_emulator are the emulator's own and need none. Both answer "
     "on loopback only. Faults that were asked for answer whatever they were told to."
 )
-ERRORS = {
-    400: "The request makes no sense; the message names what to mend",
-    401: "The token is missing, expired, not yet valid, or of another project",
-    403: "The call comes from a web page that is not on this machine, or the file is too large to export",
-    404: "There is no such thing, or it is another user's",
-    409: "Not in this state; the message names the one that is needed",
-    413: "The body is too large",
-    421: "The Host is not loopback",
-    429: "The user's rate is used up; Retry-After tells for how long",
-    503: "The file changed while it was read: ask again",
-}
 
 
 def describe() -> dict[str, Any]:
@@ -54,7 +46,7 @@ def describe() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in ("syncs", "records", "permissions", "emulator")],
-        "paths": {**_syncs(), **_records(), **_permissions(), **_own()},
+        "paths": {**_syncs(), **_records(), **_permissions(), **openapi_admin.paths()},
         "components": {
             "schemas": components(),
             "responses": {str(status): _error(status) for status in ERRORS},
@@ -65,61 +57,15 @@ def describe() -> dict[str, Any]:
     }
 
 
-def operation(
-    tag: str,
-    summary: str,
-    answer: Schema | None,
-    *refusals: int,
-    body: Schema | None = None,
-    parameters: list[Schema] | None = None,
-    status: int = 200,
-    media: str = _JSON,
-) -> Schema:
-    """Describe one operation; the refusals that any may meet are added."""
-    is_ours = tag == "emulator"
-    common = (400, 403, 421) if is_ours else (400, 401, 403, 421, 429)
-    declared = sorted({*common, *refusals, *((413,) if body else ())})
-    content = {} if answer is None else {"content": {media: {"schema": answer}}}
-    responses = {str(status): {"description": "It worked", **content}}
-    responses |= {str(one): {"$ref": f"#/components/responses/{one}"} for one in declared}
-    described: Schema = {"tags": [tag], "summary": summary, "operationId": _identifier(summary)}
-    if parameters:
-        described["parameters"] = parameters
-    if body:
-        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
-    described["responses"] = responses
-    described["security"] = [] if is_ours else [{"bearer": []}]
-    return described
-
-
-def path(name: str) -> Schema:
-    """Describe a part of the path."""
-    return {"name": name, "in": "path", "required": True, "schema": TEXT}
-
-
-def query(name: str, schema: Schema, *, required: bool = False) -> Schema:
-    """Describe a part of the query."""
-    return {"name": name, "in": "query", "required": required, "schema": schema}
-
-
-def _identifier(summary: str) -> str:
-    first, *rest = "".join(c for c in summary if c.isalpha() or c == " ").split()
-    return first.lower() + "".join(word.capitalize() for word in rest)
-
-
 def _error(status: int) -> Schema:
     described: Schema = {
         "description": ERRORS[status],
-        "content": {_JSON: {"schema": ref("Error")}},
+        "content": {JSON: {"schema": ref("Error")}},
     }
     if status == 429:  # noqa: PLR2004  # the one with a header
         wait = {"schema": number(1, 1e9, "integer"), "required": True}
         described["headers"] = {"Retry-After": wait}
     return described
-
-
-def _own() -> dict[str, Schema]:
-    return openapi_admin.paths()
 
 
 def _syncs() -> dict[str, Schema]:

@@ -11,6 +11,7 @@ from typing import Any
 from paragon_async.emulator import catalogue, events, expand, grants
 
 Schema = dict[str, Any]
+JSON = "application/json"
 STATUSES = ("INITIALIZING", "ACTIVE", "IDLE", "RATE_LIMITED", "DISABLED", "ERRORED")
 TEXT: Schema = {"type": "string", "minLength": 1}
 ANY_TEXT: Schema = {"type": "string"}
@@ -58,6 +59,17 @@ def number(least: float, most: float, kind: str = "number") -> Schema:
     return {"type": kind, "minimum": least, "maximum": most}
 
 
+ERRORS = {
+    400: "The request makes no sense; the message names what to mend",
+    401: "The token is missing, expired, not yet valid, or of another project",
+    403: "A web page from elsewhere asks, or the document is too large to export",
+    404: "There is no such thing, or it is another user's",
+    409: "Not in this state; the message names the one that is needed",
+    413: "The body is too large",
+    421: "The Host is not loopback",
+    429: "The user's rate is used up; Retry-After tells for how long",
+    503: "The file changed while it was read: ask again",
+}
 ROLE = choice(*grants.ROLES)
 PIPELINE = choice(*catalogue.PIPELINES)
 LOADED_PIPELINE = choice(*(name for name in catalogue.PIPELINES if name != "files"))
@@ -78,6 +90,48 @@ _LISTED = {
     "status": choice(*STATUSES), "configurationName": TEXT, "dateCreated": DATE, "dateUpdated": DATE,
 }  # fmt: skip
 _CHECK = {"object": TEXT, "user": TEXT, "role": ROLE}
+
+
+def operation(
+    tag: str,
+    summary: str,
+    answer: Schema | None,
+    *refusals: int,
+    body: Schema | None = None,
+    parameters: list[Schema] | None = None,
+    status: int = 200,
+    media: str = JSON,
+) -> Schema:
+    """Describe one operation; the refusals that any may meet are added."""
+    is_ours = tag == "emulator"
+    common = (400, 403, 421) if is_ours else (400, 401, 403, 421, 429)
+    declared = sorted({*common, *refusals, *((413,) if body else ())})
+    content = {} if answer is None else {"content": {media: {"schema": answer}}}
+    responses = {str(status): {"description": "It worked", **content}}
+    responses |= {str(one): {"$ref": f"#/components/responses/{one}"} for one in declared}
+    described: Schema = {"tags": [tag], "summary": summary, "operationId": _identifier(summary)}
+    if parameters:
+        described["parameters"] = parameters
+    if body:
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    described["responses"] = responses
+    described["security"] = [] if is_ours else [{"bearer": []}]
+    return described
+
+
+def path(name: str) -> Schema:
+    """Describe a part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": TEXT}
+
+
+def query(name: str, schema: Schema, *, required: bool = False) -> Schema:
+    """Describe a part of the query."""
+    return {"name": name, "in": "query", "required": required, "schema": schema}
+
+
+def _identifier(summary: str) -> str:
+    first, *rest = "".join(c for c in summary if c.isalpha() or c == " ").split()
+    return first.lower() + "".join(word.capitalize() for word in rest)
 
 
 def components() -> dict[str, Schema]:
@@ -158,8 +212,8 @@ def _permissions() -> dict[str, Schema]:
 def _admin() -> dict[str, Schema]:
     call = {
         "id": COUNT, "at": {"type": "number"}, "method": TEXT, "path": TEXT,
-        "query": OPEN | {"additionalProperties": ANY_TEXT}, "status": maybe(number(100, 599, "integer")),
-        "user": maybe(ANY_TEXT), "fault": maybe(COUNT),
+        "query": OPEN | {"additionalProperties": ANY_TEXT}, "user": maybe(ANY_TEXT),
+        "status": maybe(number(100, 599, "integer")), "fault": maybe(COUNT),
     }  # fmt: skip
     delivery = {
         "id": COUNT, "event": OPEN, "kind": choice(*events.KINDS), "sync": maybe(TEXT),
@@ -168,10 +222,12 @@ def _admin() -> dict[str, Schema]:
         "status": maybe(number(100, 599, "integer")), "error": maybe(ANY_TEXT), "finished": maybe(DATE),
     }  # fmt: skip
     rows = OPEN | {"additionalProperties": listing(OPEN)}
+    state = {"format": {"const": 1}, "projectId": TEXT, "tables": rows}
     return {
         "Sync": record(_LISTED | _STATUS | {"userId": TEXT}, **_CONDITIONAL),
         "MovedSync": record(_STATUS | {"id": UUID}, **_CONDITIONAL),
-        "State": record({"format": {"const": 1}, "projectId": TEXT, "tables": rows}),
+        "State": record(state),
+        "RestoredState": OPEN | {"required": ["format", "tables"], "properties": state},
         "Clock": record({"now": DATE, "seconds": {"type": "number"}, "frozen": YES}),
         "Call": record(call),
         "Delivery": record(delivery),
@@ -182,9 +238,7 @@ def _admin() -> dict[str, Schema]:
 
 
 def _event() -> Schema:
-    told = record(
-        model=PIPELINE, recordId=TEXT, syncedAt=DATE, numRecords=COUNT, message=ANY_TEXT
-    )
+    told = record(model=PIPELINE, recordId=TEXT, syncedAt=DATE, numRecords=COUNT, message=ANY_TEXT)
     return record(
         {"event": choice(*events.KINDS)},
         sync=TEXT,

@@ -69,11 +69,10 @@ class Reader:
     async def fill(self, sync: sqlite3.Row, now: float) -> None:
         """Put what is generated for this pipeline into a new sync's feed."""
         name = json.loads(sync["configuration"]).get("customObjectName") or ""
-        named = {"object_type": name} if name else {}
         for spec in self._specs:
             if spec.pipeline != sync["pipeline"]:
                 continue
-            made = rows(spec, sync["id"], **named)
+            made = rows(spec, sync["id"], object_type=name or "Product_Catalog__c")
             while batch := list(islice(made, _AT_ONCE)):
                 self._feed.put(sync["id"], batch, now)
                 await asyncio.sleep(0)

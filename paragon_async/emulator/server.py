@@ -19,9 +19,10 @@ from aiohttp import web
 from paragon_async.emulator.admin import Admin
 from paragon_async.emulator.asking import Asking
 from paragon_async.emulator.auth import Gatekeeper, new_signing_key
+from paragon_async.emulator.catalogue import RECORDS
 from paragon_async.emulator.contents import Contents
-from paragon_async.emulator.errors import EmulatorError, Refusal, refused
 from paragon_async.emulator.elsewhere import Elsewhere
+from paragon_async.emulator.errors import EmulatorError, Refusal, refused
 from paragon_async.emulator.faults import Fault, Faults, Handler, act
 from paragon_async.emulator.generate import parse_spec
 from paragon_async.emulator.guard import check_place
@@ -81,6 +82,8 @@ class Emulator:
     ) -> None:
         if deletes not in {"at_once", "full_run"}:
             raise EmulatorError("deletes must be at_once or full_run")
+        if unknown := set(records or {}) - set(RECORDS):
+            raise EmulatorError(f"{min(unknown)} is no pipeline of records: {', '.join(RECORDS)}")
         self._identify(None if state is None else Path(state), project_id, signing_key)
         self.world = World(
             self.project_id,

@@ -5,8 +5,8 @@
     generators ──────┘   └→ events → webhook
 
 A user's account is the folder mounted for it, else the one mounted for all. Policies where the
-service is silent: enabling a sync twice with the same names returns the one that is there; records of a disabled
-sync stay readable; a credential that is changed reads the same account again.
+service is silent: enabling a sync twice with the same names returns the one that is there; records
+of a disabled sync stay readable; a credential that is changed reads the same account again.
 """
 
 from __future__ import annotations
