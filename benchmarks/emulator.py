@@ -81,12 +81,14 @@ async def _serving(count: int) -> AsyncIterator[_Client]:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready"
         options = ["--port", "0", "--generate", f"contacts:{count}", "--seed", "7"]
-        command = [sys.executable, "-m", "paragon_async", "emulator", *options, "--ready-file", str(ready)]  # fmt: skip
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220  # it only starts
+        command = [sys.executable, "-m", "paragon_async", "emulator", *options]
+        command += ["--ready-file", str(ready)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220, S603  # ours
         try:
-            while not ready.exists():
+            while not ready.exists():  # noqa: ASYNC110  # a file tells nobody
                 await asyncio.sleep(0.05)
-            given = dict(shlex.split(line)[1].split("=", 1) for line in ready.read_text().splitlines())  # fmt: skip
+            lines = ready.read_text().splitlines()
+            given = dict(shlex.split(line)[1].split("=", 1) for line in lines)
             async with _connected(given) as client:
                 yield client
         finally:

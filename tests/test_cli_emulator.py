@@ -89,7 +89,7 @@ def serving(*arguments, cwd):
         while not ready.exists():
             assert process.poll() is None
             time.sleep(0.01)
-        assert stat.S_IMODE(os.stat(ready).st_mode) == 0o600
+        assert stat.S_IMODE(ready.stat().st_mode) == 0o600
         yield dict(shlex.split(line)[1].split("=", 1) for line in ready.read_text().splitlines())
     finally:
         process.send_signal(signal.SIGTERM)

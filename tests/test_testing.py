@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = ["pytester"]
-SUITE = '''
+SUITE = """
 import pytest
 pytest_plugins = ["paragon_async.testing"]
 
@@ -18,7 +18,7 @@ async def test_own(paragon, paragon_emulator, paragon_folder):
 @pytest.mark.asyncio
 async def test_each_has_its_own(paragon):
     assert list(await paragon.user("u1").syncs.list()) == []
-'''
+"""
 
 
 def test_a_suite_of_a_user(pytester):

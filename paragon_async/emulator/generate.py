@@ -2,7 +2,8 @@
 
 A record depends on its pipeline, the seed and its number, which counts from 1, and on nothing else: the
 same seed gives the same records in every run, and any of them can be made alone. Deals point to the
-first hundred companies of their seed. Two specs of one pipeline share their numbers: the later wins.
+first hundred companies of their seed. Two specs of one pipeline, size and seed share ids: the later
+wins.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Spec:
 
     def external(self, number: int) -> str:
         """Return the integration's id of the record with a number."""
-        return f"gen-{self.pipeline}-{self.seed}-{number:06d}"
+        sized = "" if self.size is None else f"{self.size}-"
+        return f"gen-{self.pipeline}-{sized}{self.seed}-{number:06d}"
 
 
 def parse_spec(text: str, seed: int = 0) -> Spec:
@@ -85,10 +87,10 @@ def rows(
 
 def virtual_of(external: str, specs: Sequence[Spec]) -> VirtualFile | None:
     """Return the file behind a generated record's external id, None if no spec makes it."""
-    found = re.fullmatch(r"gen-files-(-?[0-9]+)-([0-9]{6,12})", external)
+    found = re.fullmatch(r"gen-files-(?:[0-9]+-)?-?[0-9]+-([0-9]{6,12})", external)
     if found is None:
         return None
-    number = int(found[2])
+    number = int(found[1])
     for spec in reversed(specs):
         is_ours = spec.pipeline == "files" and 1 <= number <= spec.count
         if is_ours and spec.external(number) == external:

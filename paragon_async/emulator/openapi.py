@@ -6,6 +6,7 @@ they were told to (`POST /_emulator/faults`), and a request that is no HTTP gets
 
 from __future__ import annotations
 
+import copy
 from importlib.metadata import version
 from typing import Any
 
@@ -36,8 +37,8 @@ _ABOUT = (
 
 
 def describe() -> dict[str, Any]:
-    """Return the whole description."""
-    return {
+    """Return the whole description, which is the caller's to change."""
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Managed Sync, emulated",
@@ -55,6 +56,7 @@ def describe() -> dict[str, Any]:
             },
         },
     }
+    return copy.deepcopy(described)
 
 
 def _error(status: int) -> Schema:
@@ -110,13 +112,12 @@ def _content() -> Schema:
         {"name": name, "in": "header", "required": False, "schema": ANY_TEXT}
         for name in ("Range", "If-Range")
     ]
-    described = operation(
-        "records", "Download content", {}, 404, 503, parameters=ask, media="*/*"
-    )  # fmt: skip
+    described = operation("records", "Download content", None, 404, 503, parameters=ask)
     span = {"Content-Range": {"schema": TEXT, "required": True}}
-    part = {"description": "A part of it", "headers": span, "content": {"*/*": {"schema": {}}}}
+    part = {"description": "A part of it", "headers": span, "content": {"*/*": {}}}
+    whole = {"description": "All of it", "content": {"*/*": {}}}
     none = {"description": "The range lies outside the content", "headers": span}
-    described["responses"] |= {"206": part, "416": none}
+    described["responses"] |= {"200": whole, "206": part, "416": none}
     return described
 
 

@@ -31,6 +31,7 @@ _YEARS = 100 * 366 * 86400
 _MOST = 1 << 53
 _DAY = 86_400
 _PACE = r"^(at_once|manual|polls:[1-9][0-9]{0,5}|seconds:[1-9][0-9]{0,5}(\.[0-9]{1,3})?)$"
+_SUBJECT = r"^(anyone|group:[\w.-]+|domain:[\w.-]+|(user:)?[\w.+-]+@[\w.-]+)$"
 _URL = {"type": "string", "format": "uri", "pattern": "^https?://"}
 _STRINGS = OPEN | {"additionalProperties": ANY_TEXT}
 _DONE = ref("Done")
@@ -212,9 +213,9 @@ def _webhook() -> Schema:
 
 
 def _tuples() -> dict[str, Schema]:
-    account = {"user": maybe(TEXT)}
-    grant = record({"object": TEXT, "subject": TEXT, "role": ROLE}, sync=maybe(TEXT), **account)
-    member = record({"group": TEXT, "member": TEXT}, **account)
+    account, subject = {"user": maybe(TEXT)}, {"type": "string", "pattern": _SUBJECT}
+    grant = record({"object": TEXT, "subject": subject, "role": ROLE}, sync=maybe(TEXT), **account)
+    member = record({"group": TEXT, "member": subject}, **account)
     either: Schema = {"oneOf": [grant, member]}
     return {
         "tuples": {

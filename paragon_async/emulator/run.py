@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from paragon_async.emulator.describe import row_of, tombstone
-from paragon_async.emulator.errors import SourceFailed
+from paragon_async.emulator.errors import EmulatorError, SourceFailed
 from paragon_async.emulator.feed import Change, Feed, Row
 from paragon_async.emulator.generate import Spec, rows
 from paragon_async.emulator.items import ROOT, Items
@@ -30,6 +30,8 @@ class Reader:
     def __init__(
         self, items: Items, feed: Feed, specs: Iterable[Spec], deletes: str, ready: Ready
     ) -> None:
+        if deletes not in {"at_once", "full_run"}:
+            raise EmulatorError("deletes must be at_once or full_run")
         self.ready = ready
         self._items = items
         self._feed = feed

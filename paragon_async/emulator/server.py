@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from paragon_async.emulator.acting import Handler, act
 from paragon_async.emulator.admin import Admin
 from paragon_async.emulator.asking import Asking
 from paragon_async.emulator.auth import Gatekeeper, new_signing_key
@@ -23,7 +24,7 @@ from paragon_async.emulator.catalogue import RECORDS
 from paragon_async.emulator.contents import Contents
 from paragon_async.emulator.elsewhere import Elsewhere
 from paragon_async.emulator.errors import EmulatorError, Refusal, refused
-from paragon_async.emulator.faults import Fault, Faults, Handler, act
+from paragon_async.emulator.faults import Fault, Faults
 from paragon_async.emulator.generate import parse_spec
 from paragon_async.emulator.guard import check_place
 from paragon_async.emulator.handlers import USER, Handlers
@@ -31,6 +32,7 @@ from paragon_async.emulator.journal import Call
 from paragon_async.emulator.limiter import Limiter, parse_rate
 from paragon_async.emulator.pace import parse_pace
 from paragon_async.emulator.seeds import read_lines
+from paragon_async.emulator.telling import Telling
 from paragon_async.emulator.world import World
 
 _log = logging.getLogger("paragon_async.emulator")
@@ -80,14 +82,12 @@ class Emulator:
         rate: str | None = None,
         burst: int = 40,
     ) -> None:
-        if deletes not in {"at_once", "full_run"}:
-            raise EmulatorError("deletes must be at_once or full_run")
-        if unknown := set(records or {}) - set(RECORDS):
-            raise EmulatorError(f"{min(unknown)} is no pipeline of records: {', '.join(RECORDS)}")
-        self._identify(None if state is None else Path(state), project_id, signing_key)
+        kept = None if state is None else Path(state)
+        self._records = _loaded(records or {})
+        self._identify(kept, project_id, signing_key)
         self.world = World(
             self.project_id,
-            state=None if state is None else Path(state),
+            state=kept,
             mounts=_folders(folder, mounts or {}),
             skip=frozenset(skip),
             settle=settle,
@@ -98,7 +98,6 @@ class Emulator:
         )
         self.faults = Faults()
         self.url = ""
-        self._records = {name: list(files) for name, files in (records or {}).items()}
         self._webhook = webhook
         self._port = port
         self._gatekeeper = Gatekeeper(self.project_id, self.signing_key)
@@ -149,7 +148,7 @@ class Emulator:
         self.world.store.set("signing_key", self.signing_key)
         for pipeline, files in self._records.items():
             for file in files:
-                self.world.items.load("", pipeline, read_lines(Path(file)))
+                self.world.items.load("", pipeline, read_lines(file))
         app = web.Application(
             middlewares=[self._journal, self._refusals, self._guarded, self._faulty],
             client_max_size=_LARGEST_BODY,
@@ -157,6 +156,7 @@ class Emulator:
         app.add_routes(self._handlers.routes())
         app.add_routes(self._asking.routes())
         app.add_routes(Admin(self.world, self.faults).routes())
+        app.add_routes(Telling(self.world).routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, _HOST, self._port)
@@ -272,6 +272,13 @@ class Emulator:
             return await act(fault, request, handler, self._elsewhere, request[USER])
         answer: web.StreamResponse = await handler(request)
         return answer
+
+
+def _loaded(records: Mapping[str, Iterable[str | Path]]) -> dict[str, list[Path]]:
+    """Return the files of every pipeline; raise when one is no pipeline of records."""
+    if unknown := set(records) - set(RECORDS):
+        raise EmulatorError(f"{min(unknown)} is no pipeline of records: {', '.join(RECORDS)}")
+    return {name: [Path(file) for file in files] for name, files in records.items()}
 
 
 def _folders(folder: str | Path | None, mounts: Mapping[str, str | Path]) -> dict[str, Path]:

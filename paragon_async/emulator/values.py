@@ -1,4 +1,4 @@
-"""Values out of JSON bodies and queries, or a refusal that names what was wrong."""
+"""Values out of paths, queries and JSON bodies, or a refusal that names what was wrong."""
 
 from __future__ import annotations
 
@@ -6,9 +6,25 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from aiohttp import web
+
 from paragon_async.emulator.errors import Refusal
 
 _MOST = float(1 << 53)
+_DIGITS = 18
+
+
+def done() -> web.Response:
+    """Return the answer that says no more than that it is done."""
+    return web.json_response({"success": True})
+
+
+def identity(request: web.Request, name: str) -> int:
+    """Return the number in a path, or refuse with 404."""
+    given = request.match_info[name]
+    if not (given.isascii() and given.isdigit() and len(given) < _DIGITS):
+        raise Refusal(404, f"there is no such {name}")
+    return int(given)
 
 
 def number(

@@ -129,14 +129,14 @@ class _Wire:
             self._transport.write(part[start : start + step])
             if self._fault.drip_body:
                 await self._idle(self._fault.drip_every)
-        while self._transport.get_write_buffer_size() > _FULL and not self._transport.is_closing():  # noqa: ASYNC110, E501  # a transport tells nobody
+        while self._transport.get_write_buffer_size() > _FULL and not self._transport.is_closing():  # noqa: ASYNC110  # a transport tells nobody
             await asyncio.sleep(_TICK)
 
     async def _idle(self, seconds: float) -> None:
         """Do nothing, but not longer than anybody is there to see it."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while (left := end - loop.time()) > 0 and not self._transport.is_closing():  # noqa: ASYNC110, E501  # a transport tells nobody
+        while (left := end - loop.time()) > 0 and not self._transport.is_closing():  # noqa: ASYNC110  # a transport tells nobody
             await asyncio.sleep(min(left, _TICK))
 
 

@@ -247,3 +247,31 @@ async def test_events_wait_for_a_receiver(client, emulator, unused_tcp_port):
     await client.synced()
     await asyncio.sleep(0.1)
     assert (await client.admin("GET", "webhook"))["pending"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("webhook_verification", {}), ("sync_complete", {}), ("sync_errored", {"message": "gone"}), ("record_created", {"record": "R"}),
+        ("record_updated", {"record": "R"}), ("record_deleted", {"record": "R", "sync": "S"}), ("record_errored", {"record": "R", "user": "u1"}),
+    ],
+)  # fmt: skip
+async def test_every_event_can_be_triggered(client, unused_tcp_port, kind, more):
+    """Each event is queued in its documented form; the sync is found by its record."""
+    await client.admin("PUT", "webhook", {"url": f"http://127.0.0.1:{unused_tcp_port}/hook"})
+    sync = (await client.synced()).rpartition("/")[2]
+    record = (await client.pulled(f"/api/syncs/{sync}"))[0][0]["id"]
+    filled = {key: value.replace("R", record).replace("S", sync) if len(value) == 1 else value for key, value in more.items()}  # fmt: skip
+    answer = await client.admin("POST", "events", {"event": kind, **filled})
+    assert (answer["queued"], answer["event"]["event"]) == (1, kind)
+    if kind != "webhook_verification":
+        assert answer["event"]["syncInstanceId"] == sync
+
+
+async def test_events_that_cannot_be(client, unused_tcp_port):
+    """An unknown event, a record that is needed, a sync that cannot be told: each says so."""
+    await client.admin("PUT", "webhook", {"url": f"http://127.0.0.1:{unused_tcp_port}/hook"})
+    assert (await client.ask("POST", "/_emulator/events", {"event": "sync_complete"}))[0] == 404
+    await client.synced()
+    for body, status in (({"event": "x"}, 400), ({"event": "record_created"}, 400), ({"event": "record_created", "record": "none"}, 404)):  # fmt: skip
+        assert (await client.ask("POST", "/_emulator/events", body))[0] == status

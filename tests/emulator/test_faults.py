@@ -222,9 +222,11 @@ async def test_another_origin(emulator, client, large):
     async with client.session.get(place.replace("signature=", "signature=0")) as answer:
         assert answer.status == 403
     emulator.fault(path="/api/syncs", redirect=True)
-    async with aiohttp.ClientSession() as fresh:
-        async with fresh.get(client.url + "/api/syncs", headers=client.headers) as answer:
-            assert answer.status == 404
+    async with (
+        aiohttp.ClientSession() as fresh,
+        fresh.get(client.url + "/api/syncs", headers=client.headers) as answer,
+    ):
+        assert answer.status == 404
 
 
 async def test_faulty_pages_reach_the_caller(emulator, client):

@@ -92,11 +92,13 @@ def test_large_files_have_no_hash_value():
     assert virtual_of(body["externalId"], [parse_spec("files:1x32MiB", 7)]).size == 32 << 20
 
 
-def test_the_later_spec_wins():
-    """Two specs of one pipeline share their numbers, in the bytes as in the feed."""
-    specs = [parse_spec("files:3x1KiB", 7), parse_spec("files:1x2KiB", 7)]
-    assert virtual_of("gen-files-7-000001", specs).size == 2048
-    assert virtual_of("gen-files-7-000002", specs).size == 1024
+def test_specs_of_other_sizes_stand_side_by_side():
+    """Two specs of files with different sizes share no id, and each id leads to its own bytes."""
+    specs = [parse_spec("files:3x1KiB", 7), parse_spec("files:1x2KiB", 7), parse_spec("files:2", 7)]
+    assert [virtual_of(spec.external(1), specs).size for spec in specs[:2]] == [1024, 2048]
+    assert virtual_of(specs[2].external(2), specs) is not None
+    assert virtual_of(specs[1].external(2), specs) is None
+    assert len({spec.external(1) for spec in specs}) == 3
 
 
 def test_generated_tickets_can_be_downloaded():

@@ -209,7 +209,9 @@ async def test_a_sync_of_one_folder(client):
     _, page, _ = await client.ask("GET", f"{narrow}/records")
     assert [record["name"] for record in page["data"]] == ["large.bin"]
     wanted = {"configuration": {"folderId": "unknown"}, "configurationName": "wide"}
-    with pytest.raises(AssertionError, match="ERRORED: The folder 'unknown' is not in this account"):
+    with pytest.raises(
+        AssertionError, match="ERRORED: The folder 'unknown' is not in this account"
+    ):
         await client.synced(**wanted)
 
 

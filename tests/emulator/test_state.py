@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
 
@@ -77,7 +76,7 @@ def test_only_the_owner_may_read_it(folder, state):
     """The file holds a signing key, so nobody else can open it."""
     emulator = opened(folder, state)
     emulator.world.store.close()
-    assert stat.S_IMODE(os.stat(state).st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
 
 async def test_two_emulators_on_one_file(folder, state):
