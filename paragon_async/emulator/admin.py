@@ -17,12 +17,12 @@ from paragon_async.emulator.bodies import optional_text, read_body, text
 from paragon_async.emulator.errors import EmulatorError, Refusal
 from paragon_async.emulator.faults import Fault, Faults
 from paragon_async.emulator.handlers import listed, status_of
+from paragon_async.emulator.life import STATUSES
 from paragon_async.emulator.pace import parse_pace
 from paragon_async.emulator.values import done, identity, number, objects, texts
 from paragon_async.emulator.world import World
 
 _LARGEST = 256 << 20
-_STATUSES = ("INITIALIZING", "ACTIVE", "IDLE", "RATE_LIMITED", "DISABLED", "ERRORED")
 _YEARS = 100 * 366 * 86400.0
 
 
@@ -112,8 +112,8 @@ class Admin:
         sync = self._world.known(request.match_info["sync"])
         body = await read_body(request)
         status = text(body, "status")
-        if status not in _STATUSES:
-            raise Refusal(400, f"status must be one of {', '.join(_STATUSES)}")
+        if status not in STATUSES:
+            raise Refusal(400, f"status must be one of {', '.join(STATUSES)}")
         reason = optional_text(body, "reason") or "Suspended by the admin API"
         wait = number(body, "rateLimitBackoffMs", 30_000, lowest=0, highest=_YEARS * 1000)
         self._world.life.move(sync, status, reason=reason, wait=wait / 1000)

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from paragon_async.emulator import mutate
 from paragon_async.emulator.errors import Refusal
-from paragon_async.emulator.values import number, texts
+from paragon_async.emulator.values import number
 
 _LONGEST = 86_400.0
 _MOST = float(1 << 53)
@@ -41,7 +41,7 @@ class Fault:
     sync: str = "*"
     times: int | None = 1
     skip: int = 0
-    every: int = 1
+    every: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     probability: float = 1.0
     seed: int = 0
     status: int | None = None
@@ -53,7 +53,9 @@ class Fault:
     redirect: bool = False
     delay: float = 0.0
     edit: Callable[[Any], Any] | None = None
-    page: str | None = None
+    page: str | None = attrs.field(
+        default=None, validator=attrs.validators.in_((None, *mutate.KINDS))
+    )
     cut_after: int | None = None
     reset: bool = False
     stall_headers: float = 0.0
@@ -82,7 +84,7 @@ class Fault:
 
     def takes(self, method: str, path: str, user: str | None = None) -> bool:
         """Tell whether this rule acts on a call, and count it."""
-        patterns = (self.method, self.path, self.user, self.sync)
+        patterns = (self.method.upper(), self.path, self.user, self.sync)
         named = zip((method, path, user or "", _sync(path)), patterns, strict=True)
         if self.times == 0 or not all(fnmatchcase(name, pattern) for name, pattern in named):
             return False
@@ -144,7 +146,9 @@ def _flag(given: Mapping[str, Any], key: str) -> bool:
 
 
 def _word(given: Mapping[str, Any], key: str) -> str:
-    return texts({key: [given[key]]}, key)[0]
+    if not isinstance(given[key], str):
+        raise Refusal(400, f"{key} must be a string")
+    return str(given[key])
 
 
 def _headers(given: Mapping[str, Any], key: str) -> dict[str, str]:
@@ -152,9 +156,9 @@ def _headers(given: Mapping[str, Any], key: str) -> dict[str, str]:
     if not isinstance(found, dict):
         raise Refusal(400, "headers must be an object of strings")
     for name, value in found.items():
-        is_fit = isinstance(value, str) and not set(f"{name}{value}") & {"\r", "\n", "\0"}
+        is_fit = isinstance(value, str) and value.isprintable()
         if not is_fit or not name.isascii() or not name.replace("-", "").isalnum():
-            raise Refusal(400, "headers must be an object of strings, without line breaks")
+            raise Refusal(400, "headers must be an object of strings that can be printed")
     return found
 
 

@@ -27,6 +27,7 @@ from paragon_async.emulator.run import Reader
 from paragon_async.emulator.syncs import Syncs
 
 _log = logging.getLogger("paragon_async.emulator")
+STATUSES = ("INITIALIZING", "ACTIVE", "IDLE", "RATE_LIMITED", "DISABLED", "ERRORED")
 FULL_EVERY = 24 * 3600.0
 _MAKERS = {
     "created": events.record_created,

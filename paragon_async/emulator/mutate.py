@@ -24,7 +24,7 @@ def changed(body: Any, kind: str, asked: str | None, seen: list[str]) -> Any:
         return _grown(body)
     if kind == "unknown_values":
         return _odd(body)
-    if not isinstance(body.get("paging"), dict):
+    if not _is_page(body):
         return body
     data, paging = list(body["data"]), dict(body["paging"])
     if kind == "no_paging":
@@ -35,9 +35,16 @@ def changed(body: Any, kind: str, asked: str | None, seen: list[str]) -> Any:
     elif kind == "duplicates":
         data = [*data, *data[-2:]]
     else:
-        paging["cursor"] = _cursor(kind, paging["cursor"], asked, seen)
+        paging["cursor"] = _cursor(kind, paging.get("cursor"), asked, seen)
         paging["remainingRecords"] = max(1, paging["remainingRecords"])
     return {**body, "data": data, "paging": paging}
+
+
+def _is_page(body: dict[str, Any]) -> bool:
+    """Tell pages from contents that happen to be JSON."""
+    paging = body.get("paging")
+    is_counted = isinstance(paging, dict) and isinstance(paging.get("remainingRecords"), int)
+    return is_counted and isinstance(body.get("data"), list)
 
 
 def _cursor(kind: str, true: str | None, asked: str | None, seen: list[str]) -> str | None:
@@ -45,10 +52,10 @@ def _cursor(kind: str, true: str | None, asked: str | None, seen: list[str]) -> 
         return None
     if kind == "repeat_cursor":
         return asked or true
-    if true and true not in seen:
-        seen.append(true)
-    # The second page sends back to the first, and so on for ever.
-    return seen[0] if asked and seen else true
+    if true and (asked is None or not seen):
+        seen[:] = [true]
+    # What follows the first cursor sends back to it: two places, and so on for ever.
+    return true if not seen or asked in {None, seen[0]} else seen[0]
 
 
 def _grown(body: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +68,8 @@ def _grown(body: dict[str, Any]) -> dict[str, Any]:
         grown["data"] = [
             {**one, "newField": None} if isinstance(one, dict) else one for one in body["data"]
         ]
+    elif isinstance(body.get("data"), dict):
+        grown["data"] = {**body["data"], "newField": None}
     return grown
 
 
@@ -71,6 +80,8 @@ def _odd(body: dict[str, Any]) -> dict[str, Any]:
         odd["status"] = "HIBERNATING"
     if isinstance(body.get("data"), list):
         odd["data"] = [_odd_record(one) for one in body["data"]]
+    elif "data" in body:
+        odd["data"] = _odd_record(body["data"])
     return odd
 
 

@@ -7,14 +7,28 @@ is passed around.
 from __future__ import annotations
 
 import base64
+import json
 import sqlite3
 from typing import Any
 
+from paragon_async.emulator.catalogue import FREQUENCIES
 from paragon_async.emulator.errors import Refusal
+from paragon_async.emulator.life import STATUSES
 from paragon_async.emulator.world import World
 
 _FORMAT = 1
 _PRIVATE = {"signing_key", "cursors", "project_id", "webhook"}
+_YEARS = 200 * 366 * 86400.0
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "INTEGER": int,
+    "REAL": (int, float),
+    "TEXT": str,
+    "BLOB": bytes,
+}
+_JSON = {
+    ("settings", "value"), ("syncs", "configuration"), ("records", "body"), ("items", "body"),
+    ("journal", "query"), ("deliveries", "event"),
+}  # fmt: skip
 _KEPT = {"items", "changes", "settings", "generations"}
 
 
@@ -34,8 +48,8 @@ def restore(world: World, document: dict[str, Any]) -> None:
     tables = document.get("tables")
     if document.get("format") != _FORMAT or not isinstance(tables, dict):
         raise Refusal(400, "this is not an exported state: take what GET /_emulator/state returns")
-    if set(tables) - set(world.store.tables()):
-        raise Refusal(400, "this state holds tables that are unknown here")
+    if set(tables) != set(world.store.tables()):
+        raise Refusal(400, "this state does not hold the tables that are known here")
     _halt(world)
     world.journal.clear()
     try:
@@ -44,6 +58,7 @@ def restore(world: World, document: dict[str, Any]) -> None:
                 _clear(db, table)
                 for row in rows:
                     _insert(db, table, row)
+            _check(db)
     except (sqlite3.Error, ValueError, TypeError, AttributeError, KeyError) as error:
         raise Refusal(400, f"this state cannot be taken: {error}") from None
     finally:
@@ -78,12 +93,47 @@ def _clear(db: sqlite3.Connection, table: str) -> None:
 def _insert(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
     if table == "settings" and row["key"] in _PRIVATE:
         return
-    known = {column["name"] for column in db.execute(f"PRAGMA table_info({table})")}
-    if not set(row) <= known:
+    known = {column["name"]: column for column in db.execute(f"PRAGMA table_info({table})")}
+    if set(row) != set(known):
         raise ValueError(f"{table} has other columns here")
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     values = [_native(value) for value in row.values()]
+    for name, value in zip(row, values, strict=True):
+        is_text = (table, name) in _JSON and isinstance(value, str)
+        is_fit = value is None or isinstance(value, _TYPES[known[name]["type"]])
+        if not is_fit or (is_text and not _is_json(value)):
+            raise ValueError(f"{table}.{name} holds what it cannot hold")
     db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608  # names that were found in the schema
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Refuse rows that contradict what every part relies on."""
+    numbers = db.execute("SELECT last FROM changes").fetchall()
+    if len(numbers) != 1 or numbers[0]["last"] < 0:
+        raise ValueError("changes holds one number")
+    for sync in db.execute("SELECT * FROM syncs"):
+        if sync["status"] not in STATUSES or sync["frequency"] not in {None, *FREQUENCIES}:
+            raise ValueError("a sync is in no known state")
+        if not sync["configuration"].lstrip().startswith("{"):
+            raise ValueError("a configuration is an object")
+        if not 0 < sync["generation"] < 1 << 32:
+            raise ValueError("a generation is a count")
+        if sync["status"] == "RATE_LIMITED" and sync["backoff"] is None:
+            raise ValueError("a sync backs off for ever")
+    clock = db.execute("SELECT value FROM settings WHERE key = 'clock'").fetchone()
+    shown: dict[str, Any] = json.loads(clock["value"]) if clock else {"ahead": 0, "frozen": None}
+    if any(not abs(float(value)) < _YEARS for value in (shown["ahead"], shown["frozen"] or 0)):
+        raise ValueError("the clock shows no time")
+    if db.execute("SELECT 1 FROM records WHERE place < 1 LIMIT 1").fetchone():
+        raise ValueError("places count from 1")
+
+
+def _is_json(value: str) -> bool:
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(row: sqlite3.Row) -> dict[str, Any]:

@@ -27,9 +27,12 @@ async def pieces_of(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def send(
-    request: web.Request, answer: web.StreamResponse, pieces: AsyncIterator[bytes], total: int
+    request: web.Request,
+    answer: web.StreamResponse,
+    pieces: AsyncIterator[bytes],
+    total: int | None,
 ) -> web.StreamResponse:
-    """Send an answer with its body; a caller that hangs up is no error."""
+    """Send an answer with its body, chunked if *total* is None; who hangs up causes no error."""
     fault = request.get(CUT)
     try:
         if fault is None or not fault.is_on_wire:
@@ -42,11 +45,15 @@ async def send(
 
 
 async def _whole(
-    request: web.Request, answer: web.StreamResponse, pieces: AsyncIterator[bytes], total: int
+    request: web.Request,
+    answer: web.StreamResponse,
+    pieces: AsyncIterator[bytes],
+    total: int | None,
 ) -> web.StreamResponse:
     fault = request.get(CUT)
     answer.headers.update({} if fault is None else fault.headers)
-    answer.content_length = total
+    if total is not None:
+        answer.content_length = total
     await answer.prepare(request)
     async for piece in pieces:
         await answer.write(piece)
@@ -58,18 +65,15 @@ async def _broken(
     request: web.Request,
     answer: web.StreamResponse,
     pieces: AsyncIterator[bytes],
-    total: int,
+    total: int | None,
     fault: Fault,
 ) -> None:
     if request.transport is None:
         return
-    wire = _Wire(request.transport, fault)
-    headers = {
-        **answer.headers,
-        **fault.headers,
-        "Content-Length": str(max(0, total + fault.length_off)),
-        "Connection": "close",
-    }
+    wire = _Wire(request.transport, fault, is_chunked=total is None)
+    headers = answer.headers.copy()
+    headers.update(fault.headers)
+    headers.update({"Connection": "close"} | _framing(total, fault))
     lines = [f"HTTP/1.1 {answer.status} {answer.reason or 'Fault'}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if await wire.head("\r\n".join([*lines, "", ""]).encode("latin-1", "replace")):
@@ -77,10 +81,17 @@ async def _broken(
     await hang_up(request, fault)
 
 
+def _framing(total: int | None, fault: Fault) -> dict[str, str]:
+    if total is None:
+        return {"Transfer-Encoding": "chunked"}
+    return {"Content-Length": str(max(0, total + fault.length_off))}
+
+
 class _Wire:
     """One connection and what is wrong with it."""
 
-    def __init__(self, transport: asyncio.Transport, fault: Fault) -> None:
+    def __init__(self, transport: asyncio.Transport, fault: Fault, *, is_chunked: bool) -> None:
+        self._is_chunked = is_chunked
         self._transport = transport
         self._fault = fault
         self._sent = 0
@@ -89,12 +100,14 @@ class _Wire:
         """Send the head; return False if it stopped half-way."""
         if self._fault.stall_headers:
             self._transport.write(head[: len(head) // 2])
-            await self._idle(self._fault.stall_headers)
+            await idle(self._transport, self._fault.stall_headers)
             return False
         if self._fault.drip_headers:
             for letter in head:
+                if self._transport.is_closing():
+                    return False
                 self._transport.write(bytes([letter]))
-                await self._idle(self._fault.drip_headers)
+                await idle(self._transport, self._fault.drip_headers)
         else:
             self._transport.write(head)
         return True
@@ -108,12 +121,18 @@ class _Wire:
             part = self._spoiled(piece)
             if stop is not None:
                 part = part[: max(0, stop - self._sent)]
-            await self._write(part)
+            await self._write(self._framed(part))
             self._sent += len(piece)
             if stop is not None and self._sent >= stop:
                 break
+        else:
+            await self._write(b"0\r\n\r\n" if self._is_chunked else b"")
         if self._fault.stall_after is not None:
-            await self._idle(self._fault.stall)
+            await idle(self._transport, self._fault.stall)
+
+    def _framed(self, part: bytes) -> bytes:
+        # An empty chunk would be the end.
+        return b"%x\r\n%b\r\n" % (len(part), part) if self._is_chunked and part else part
 
     def _spoiled(self, piece: bytes) -> bytes:
         at = -1 if self._fault.corrupt_at is None else self._fault.corrupt_at - self._sent
@@ -128,16 +147,17 @@ class _Wire:
                 return
             self._transport.write(part[start : start + step])
             if self._fault.drip_body:
-                await self._idle(self._fault.drip_every)
+                await idle(self._transport, self._fault.drip_every)
         while self._transport.get_write_buffer_size() > _FULL and not self._transport.is_closing():  # noqa: ASYNC110  # a transport tells nobody
             await asyncio.sleep(_TICK)
 
-    async def _idle(self, seconds: float) -> None:
-        """Do nothing, but not longer than anybody is there to see it."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while (left := end - loop.time()) > 0 and not self._transport.is_closing():  # noqa: ASYNC110  # a transport tells nobody
-            await asyncio.sleep(min(left, _TICK))
+
+async def idle(transport: asyncio.BaseTransport | None, seconds: float) -> None:
+    """Do nothing, but not longer than anybody is there to see it."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while transport and (left := end - loop.time()) > 0 and not transport.is_closing():  # noqa: ASYNC110  # a transport tells nobody
+        await asyncio.sleep(min(left, _TICK))
 
 
 async def hang_up(request: web.Request, fault: Fault | None) -> None:
@@ -148,6 +168,8 @@ async def hang_up(request: web.Request, fault: Fault | None) -> None:
     if fault is not None and fault.reset:
         # The client has to read what was sent before a reset throws it away.
         await asyncio.sleep(0.05)
+        if transport.is_closing():
+            return
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.close()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import json
 import time
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from paragon_async.emulator.acting import act
 from paragon_async.emulator.errors import Refusal
 from paragon_async.emulator.faults import Fault, Faults
-from paragon_async.emulator.mutate import changed
+from paragon_async.emulator.mutate import KINDS, changed
+from paragon_async.emulator.wreck import pieces_of, send
 
 PATH = "/api/syncs/s1/records"
 
@@ -62,6 +66,7 @@ def test_rules_act_in_their_order():
         {"stats": 1}, {"method": 5}, {"times": -1}, {"times": 1.5}, {"every": 0}, {"probability": 2}, {"status": 99},
         {"headers": {"a": 1}}, {"headers": {"a\n": "b"}}, {"headers": []}, {"body": 5}, {"html": 1}, {"page": "odd"},
         {"delay": -1}, {"retry_after_form": "epoch"}, {"drip_body": -1}, {"cut_after": "x"}, {"seed": 1e400},
+        {"headers": {"a": "\x01"}}, {"headers": {"a": "\ud800"}}, {"headers": {"": "b"}}, {"path": None, "user": []},
     ],
 )  # fmt: skip
 def test_rules_that_are_none(rule):
@@ -69,6 +74,7 @@ def test_rules_that_are_none(rule):
     with pytest.raises(Refusal) as caught:
         Fault.from_json(rule)
     assert caught.value.status == 400
+    assert "array" not in caught.value.message
 
 
 def test_rules_in_json():
@@ -104,13 +110,43 @@ def test_pages_in_disorder():
 
 
 def test_cursors_that_run_in_a_circle():
-    """The second page sends back to the first, for ever, with records remaining."""
+    """Two cursors send back to each other for ever, with records remaining; a new pull starts anew."""
+    feed = {None: "c1", "c1": "c2", "c2": "c3", "c5": "c6", "c6": "c7", "c7": "c8"}
+
+    def walk(asked, seen):
+        for _ in range(5):
+            paging = changed(page([{}], 0, feed[asked]), "cycle_cursor", asked, seen)["paging"]
+            assert paging["remainingRecords"] == 1
+            asked = paging["cursor"]
+            yield asked
+
     seen = []
-    first = changed(page([{}], 2, "c1"), "cycle_cursor", None, seen)["paging"]
-    second = changed(page([{}], 1, "c2"), "cycle_cursor", "c1", seen)["paging"]
-    third = changed(page([{}], 0, "c3"), "cycle_cursor", "c1", seen)["paging"]
-    assert [first["cursor"], second["cursor"], third["cursor"]] == ["c1", "c1", "c1"]
-    assert third["remainingRecords"] == 1
+    assert list(walk(None, seen)) == list(walk(None, seen)) == ["c1", "c2", "c1", "c2", "c1"]
+    assert list(walk("c5", [])) == ["c6", "c7", "c6", "c7", "c6"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "body", [{"paging": {}}, {"paging": {"remainingRecords": 1}}, {"data": 5}, 5]
+)
+def test_contents_that_look_like_pages(kind, body):
+    """JSON that is no page of this service does not make a rule fail."""
+    assert changed(body, kind, None, [])
+
+
+def test_one_record_in_disorder():
+    """A single record gets unknown fields and values like those of a page."""
+    one = {"data": {"id": "a", "hash": {"type": "MD5"}}}
+    assert changed(one, "unknown_values", None, [])["data"]["hash"] == {"type": "XXH9"}
+    assert "newField" in changed(one, "unknown_fields", None, [])["data"]
+
+
+def test_rules_in_code_that_are_none():
+    """A rule made in code is held to what would fail in the middle of a call."""
+    for rule in ({"every": 0}, {"page": "odd"}):
+        with pytest.raises(ValueError, match=next(iter(rule))):
+            Fault(**rule)
+    assert Fault(method="get").takes("GET", PATH)
 
 
 @pytest.fixture
@@ -236,3 +272,115 @@ async def test_faulty_pages_reach_the_caller(emulator, client):
     paging = (await client.page(sync))["paging"]
     assert (paging["cursor"], paging["remainingRecords"]) == (None, 1)
     assert (await client.page(sync))["paging"]["remainingRecords"] == 0
+
+
+@contextlib.asynccontextmanager
+async def faulty(fault, body=b"x" * 5000, **answered):
+    """Serve *body* with one fault, and give the port and the calls under way."""
+    under_way = []
+
+    @web.middleware
+    async def middleware(request, handler):
+        under_way.append(request)
+        try:
+            return await act(fault, request, handler, None, "u")
+        finally:
+            under_way.remove(request)
+
+    async def handler(request):
+        if "total" in answered:
+            return await send(request, web.StreamResponse(), pieces_of(body), answered["total"])
+        return web.Response(body=body)
+
+    app = web.Application(middlewares=[middleware])
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1], under_way
+    finally:
+        await runner.cleanup()
+
+
+async def asked(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    return reader, writer
+
+
+async def until_empty(under_way):
+    async with asyncio.timeout(5):
+        while under_way:  # noqa: ASYNC110  # a list tells nobody
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("rule", [{}, {"cut_after": 10}, {"cut_after": 0}])
+async def test_resets(rule):
+    """A reset arrives as one, behind what was sent before it."""
+    async with faulty(Fault(reset=True, **rule)) as (port, _):
+        reader, writer = await asked(port)
+        body = (await reader.readuntil(b"\r\n\r\n"))[:0]
+        with pytest.raises(ConnectionResetError):
+            while part := await reader.read(1 << 20):
+                body += part
+        assert len(body) == rule.get("cut_after", 5000)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "rule", [{"stall_headers": 60}, {"drip_headers": 60}, {"stall_after": 9}, {"drip_body": 1, "drip_every": 60}, {"reset": True}]
+)  # fmt: skip
+async def test_waits_end_with_the_caller(rule, caplog):
+    """Whatever a fault waits for, it ends when the caller leaves, without a complaint."""
+    async with faulty(Fault(**rule)) as (port, under_way):
+        _, writer = await asked(port)
+        async with asyncio.timeout(5):
+            while not under_way:  # noqa: ASYNC110  # a list tells nobody
+                await asyncio.sleep(0)
+        writer.close()
+        await until_empty(under_way)
+    assert caplog.records == []
+
+
+async def test_waits_end_with_the_server(caplog):
+    """A stall does not hold up the end of the server."""
+    async with asyncio.timeout(10):
+        async with faulty(Fault(stall_after=9, stall=600)) as (port, _):
+            reader, writer = await asked(port)
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("answered", [{}, {"total": 5000}])
+async def test_headers_of_a_broken_answer(answered):
+    """A header that the rule names in other letters takes the place of the true one."""
+    headers = {"content-type": "a/b", "content-length": "3"}
+    async with faulty(Fault(corrupt_at=1, headers=headers), **answered) as (port, _):
+        reader, writer = await asked(port)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        assert (head.count(b"content-type: a/b"), head.count(b"content-type")) == (1, 1)
+        assert (head.count(b"content-length: 5000"), head.count(b"content-length")) == (1, 1)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("rule", "length", "is_whole"),
+    [({}, 5000, True), ({"corrupt_at": 3}, 5000, True), ({"drip_body": 999, "drip_every": 0.001}, 5000, True), ({"cut_after": 1500}, 1500, False)],
+)  # fmt: skip
+async def test_streams_of_no_known_length(rule, length, is_whole):
+    """A body of unknown length is sent in chunks, and broken between or inside them."""
+    async with faulty(Fault(**rule), total=None) as (port, _):
+        got, ended = b"", True
+        async with (
+            aiohttp.ClientSession() as fresh,
+            fresh.get(f"http://127.0.0.1:{port}") as answer,
+        ):
+            assert answer.content_length is None
+            try:
+                async for part in answer.content.iter_any():
+                    got += part
+            except aiohttp.ClientPayloadError:
+                ended = False
+        assert (len(got), ended) == (length, is_whole)
