@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -14,7 +14,7 @@ from aiohttp import web
 from paragon_async.emulator import mutate
 from paragon_async.emulator.elsewhere import Elsewhere
 from paragon_async.emulator.faults import CUT, Fault
-from paragon_async.emulator.wreck import pieces_of, send
+from paragon_async.emulator.wreck import idle, pieces_of, send
 
 Handler = Callable[[web.Request], Any]
 _PAGE = b"<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1>"
@@ -25,7 +25,7 @@ async def act(
 ) -> web.StreamResponse:
     """Answer a call the way its fault wants."""
     if fault.delay:
-        await asyncio.sleep(fault.delay)
+        await idle(request.transport, fault.delay)
     if fault.is_on_wire or fault.headers:
         request[CUT] = fault
     if fault.redirect and elsewhere is not None:
@@ -62,8 +62,8 @@ def _instead(fault: Fault) -> web.Response | None:
 def _when(seconds: float, form: str) -> str:
     if form == "date":
         # The machine's time, for that is what a client holds it against.
-        return formatdate(time.time() + seconds, usegmt=True)
-    return f"{seconds:g}"
+        return formatdate(math.ceil(time.time() + seconds), usegmt=True)
+    return f"{seconds:f}".rstrip("0").rstrip(".")
 
 
 def _otherwise(fault: Fault, request: web.Request, answer: web.Response) -> web.Response:
@@ -77,5 +77,6 @@ def _otherwise(fault: Fault, request: web.Request, answer: web.Response) -> web.
     if fault.edit is not None:
         body = fault.edit(body)
     if fault.page is not None:
-        body = mutate.changed(body, fault.page, request.query.get("cursor"), fault.cursors)
+        seen = fault.cursors.setdefault(request.path, [])
+        body = mutate.changed(body, fault.page, request.query.get("cursor"), seen)
     return web.json_response(body, status=answer.status)

@@ -9,7 +9,7 @@ lists are cut at 1000 without a word; the stream is whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,7 @@ from paragon_async.emulator.errors import Refusal
 from paragon_async.emulator.expand import expand
 from paragon_async.emulator.grants import ROLES
 from paragon_async.emulator.graph import Graph, Sync, bare_object
+from paragon_async.emulator.wreck import send
 
 _CAP = 1000
 _LINES = 500
@@ -74,12 +75,8 @@ class Asking:
     async def stream_objects(self, request: web.Request) -> web.StreamResponse:
         """List the same as lines, whole, a few hundred at a time."""
         found = self._objects(self._owned(request), await read_body(request))
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        while lines := [json.dumps({"object": one}) + "\n" for one in islice(found, _LINES)]:
-            await response.write("".join(lines).encode())
-        await response.write_eof()
-        return response
+        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        return await send(request, answer, _lines(found), None)
 
     async def expand(self, request: web.Request) -> web.Response:
         """Show one level of the graph."""
@@ -107,6 +104,11 @@ class Asking:
         kind = choice(body, "objectType", ("file", "folder"))
         user, role = text(body, "user"), choice(body, "role", ROLES)
         return self._graph.objects(sync, user, role, kind)
+
+
+async def _lines(found: Iterator[str]) -> AsyncIterator[bytes]:
+    while lines := [json.dumps({"object": one}) + "\n" for one in islice(found, _LINES)]:
+        yield "".join(lines).encode()
 
 
 def _asked(body: dict[str, Any]) -> dict[str, str]:

@@ -69,7 +69,7 @@ class Fault:
     id: int = attrs.field(default=0, init=False)
     hits: int = attrs.field(default=0, init=False)
     met: int = attrs.field(default=0, init=False)
-    cursors: list[str] = attrs.field(factory=list, init=False)
+    cursors: dict[str, list[str]] = attrs.field(factory=dict, init=False)
     dice: random.Random = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

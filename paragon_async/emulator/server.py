@@ -6,6 +6,7 @@ journal → refusals → place → (production:) token → rate → faults → h
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import sqlite3
 import uuid
@@ -256,7 +257,7 @@ class Emulator:
             wait = self._limiter.allow(request[USER]) if self._limiter else 0.0
             if wait:
                 answer = refused(429, "Too many requests")
-                answer.headers["Retry-After"] = str(max(1, round(wait + 0.5)))
+                answer.headers["Retry-After"] = str(math.ceil(wait))
                 return answer
         passed: web.StreamResponse = await handler(request)
         return passed

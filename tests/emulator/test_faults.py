@@ -329,7 +329,7 @@ async def test_resets(rule):
 
 
 @pytest.mark.parametrize(
-    "rule", [{"stall_headers": 60}, {"drip_headers": 60}, {"stall_after": 9}, {"drip_body": 1, "drip_every": 60}, {"reset": True}]
+    "rule", [{"delay": 60}, {"stall_headers": 60}, {"drip_headers": 60}, {"stall_after": 9}, {"drip_body": 1, "drip_every": 60}, {"reset": True}]
 )  # fmt: skip
 async def test_waits_end_with_the_caller(rule, caplog):
     """Whatever a fault waits for, it ends when the caller leaves, without a complaint."""
@@ -384,3 +384,33 @@ async def test_streams_of_no_known_length(rule, length, is_whole):
             except aiohttp.ClientPayloadError:
                 ended = False
         assert (len(got), ended) == (length, is_whole)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "0"), (0.25, "0.25"), (12345678, "12345678")])
+async def test_when_to_come_again(seconds, said):
+    """Retry-After is a plain number, never one with an exponent; a date is never too early."""
+
+    async def hint(**rule):
+        fault = Fault(retry_after=seconds, **rule)
+        async with (
+            faulty(fault) as (port, _),
+            aiohttp.ClientSession() as fresh,
+            fresh.get(f"http://127.0.0.1:{port}") as answer,
+        ):
+            assert answer.status == 429
+            return answer.headers["Retry-After"]
+
+    assert await hint() == said
+    before = time.time()
+    when = email.utils.parsedate_to_datetime(await hint(retry_after_form="date"))
+    assert when.timestamp() >= before + seconds
+
+
+async def test_a_stream_of_objects_that_is_cut(emulator, client):
+    """The stream of objects is broken like any other body."""
+    path = (await client.synced()).replace("syncs", "permissions") + "/streamed-list-objects"
+    asked = {"objectType": "file", "user": "owner@example.com", "role": "can_read"}
+    emulator.fault(path=path, cut_after=10, headers={"X-A": "b"})
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await client.ask("POST", path, asked)
+    assert (await client.ask("POST", path, asked))[1].count(b"\n") == 4
