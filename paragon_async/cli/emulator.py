@@ -29,6 +29,7 @@ _OPTIONS = (
     click.option("--pace", default="at_once", show_default=True, help="polls:N, seconds:S, manual"),
     click.option("--deletes", type=click.Choice(["at_once", "full_run"]), default="at_once"),
     click.option("--rescan", default=2.0, show_default=True, help="Seconds between looks; 0: none."),
+    click.option("--settle", default=0.1, show_default=True, help="Seconds a file has to rest."),
     click.option("--rate", metavar="N/s", help="Bound every user's calls: 20/s, 600/m."),
     click.option("--burst", default=40, show_default=True, type=click.IntRange(1)),
     click.option("--no-ranges", is_flag=True, help="No ETag and no ranges: the service promises none."),

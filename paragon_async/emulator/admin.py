@@ -117,6 +117,8 @@ class Admin:
         reason = optional_text(body, "reason") or "Suspended by the admin API"
         wait = number(body, "rateLimitBackoffMs", 30_000, lowest=0, highest=_YEARS * 1000)
         self._world.life.move(sync, status, reason=reason, wait=wait / 1000)
+        if status == "IDLE":
+            await self._world.life.settle()
         return self._shown(sync["id"])
 
     async def run_sync(self, request: web.Request) -> web.Response:
@@ -142,9 +144,9 @@ class Admin:
     async def list_records(self, request: web.Request) -> web.Response:
         """Return a sync's records as its feed shows them, tombstones too."""
         sync = self._world.known(request.query.get("sync", ""))
-        after = number(dict(request.query), "after", 0, lowest=0)
+        after = int(number(dict(request.query), "after", 0, lowest=0))
         limit = number(dict(request.query), "limit", 100, lowest=1, highest=1000)
-        page = self._world.feed.page(sync["id"], int(after), int(limit))
+        page = self._world.feed.page(sync["id"], after, int(limit))
         data = [json.loads(entry["body"]) for entry in page]
         return web.json_response({"data": data, "after": page[-1]["place"] if page else after})
 

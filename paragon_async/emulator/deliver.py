@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sqlite3
 
@@ -20,7 +21,9 @@ from paragon_async.emulator.hooks import Hooks
 from paragon_async.emulator.webhook import Webhook
 
 AT_ONCE = 8
+_log = logging.getLogger("paragon_async.emulator")
 _TIMEOUT = 10.0
+_PAUSE = 1.0
 _MOST_READ = 4096
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "paragon-async-emulator/1"}
 
@@ -80,22 +83,28 @@ class Deliverer:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                self._begin(group)
+                try:
+                    due = self._begin(group)
+                except sqlite3.Error as error:
+                    _log.error("the state cannot be used: %s", error)
+                    await asyncio.sleep(_PAUSE)
+                    continue
                 if not self._sending:
                     self._quiet.set()
-                has_room = len(self._sending) < AT_ONCE
-                due = self._hooks.next_due(self._sending) if has_room else None
                 await self._clock.sleep(due, self._woken)
 
-    def _begin(self, group: asyncio.TaskGroup) -> None:
+    def _begin(self, group: asyncio.TaskGroup) -> float | None:
+        """Send what is due, and return when more will be that there is room for."""
         room = AT_ONCE - len(self._sending)
         hook = self._hooks.webhook()
         if not room or hook is None:
-            return
+            return None
         for delivery in self._hooks.due(self._clock.now(), room, self._sending):
             self._quiet.clear()
             self._sending.add(delivery["id"])
             group.create_task(self._send(hook, delivery))
+        has_room = len(self._sending) < AT_ONCE
+        return self._hooks.next_due(self._sending) if has_room else None
 
     async def _send(self, hook: Webhook, delivery: sqlite3.Row) -> None:
         status, reason = None, None
@@ -108,6 +117,10 @@ class Deliverer:
                 self._hooks.delivered(delivery["id"], status)
             else:
                 self._hooks.failed(delivery["id"], status, reason or f"it answered {status}")
+        except sqlite3.Error as error:
+            # A full disk, perhaps: the event is still queued, and will be told again.
+            _log.error("a delivery could not be noted: %s", error)
+            await asyncio.sleep(_PAUSE)
         finally:
             self._sending.discard(delivery["id"])
             self._woken.set()

@@ -159,6 +159,8 @@ def _headers(given: Mapping[str, Any], key: str) -> dict[str, str]:
         is_fit = isinstance(value, str) and value.isprintable()
         if not is_fit or not name.isascii() or not name.replace("-", "").isalnum():
             raise Refusal(400, "headers must be an object of strings that can be printed")
+        if name.lower() in {"content-length", "transfer-encoding"}:
+            raise Refusal(400, f"{name} cannot be set: length_off makes a length lie")
     return found
 
 

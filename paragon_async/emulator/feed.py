@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
@@ -66,14 +66,21 @@ class Change:
     record: str
 
 
+Then = Callable[[list[Change]], object]
+
+
 class Feed:
     """The records of all syncs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def put(self, sync: str, rows: Iterable[Row], now: float) -> list[Change]:
-        """Store records at the end of the feed, in one step, and tell what became of each.
+    def put(
+        self, sync: str, rows: Iterable[Row], now: float, then: Then | None = None
+    ) -> list[Change]:
+        """Store records at the end of the feed, and return what became of each.
+
+        *then* is called with that before the step is over: it happens with it, or not at all.
 
         A tombstone for a record that is not there, or is one already, changes nothing.
         """
@@ -90,6 +97,8 @@ class Feed:
                     pending = {}
             changes += self._put(sync, pending, int(now * 1000), counts)
             self._count(db, sync, counts, before, changes)
+            if then is not None:
+                then(changes)
         return changes
 
     def _put(

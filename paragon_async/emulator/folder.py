@@ -1,7 +1,7 @@
 """What a look at a folder shows, and what it means held against the look before. No state, no clock.
 
 Links to files are followed while they stay inside; links to folders are not, they could run in
-circles. What vanished, or may not be read, the integration does not see either. A file that was
+circles. Of what may not be read nothing is known: it is neither new nor gone. A file that was
 renamed or moved is known by its inode, size and time, a folder by its inode and what it holds: both
 keep their ids, as on the services. Where that cannot be told for sure it is a deletion and a creation.
 """
@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
 
 GRANTS = b".paragon.toml"
+_PIECE = 1 << 20
 
 
 class Known(Protocol):
@@ -46,7 +48,21 @@ class Seen:
         return self.is_folder, self.device, self.inode
 
 
-def look(root: Path, skip: frozenset[str] = frozenset()) -> list[Seen]:
+@attrs.define
+class Look:
+    """What a look found, and the paths of which nothing is known, for they could not be read."""
+
+    seen: list[Seen] = attrs.field(factory=list)
+    unread: dict[bytes, str] = attrs.field(factory=dict)
+
+    def is_unread(self, path: bytes) -> bool:
+        """Tell whether a path, or a folder above it, could not be read."""
+        while path and path not in self.unread:
+            path = above(path)
+        return path in self.unread
+
+
+def look(root: Path, skip: frozenset[str] = frozenset()) -> Look:
     """Read the tree, parents first; folders with a name in *skip* are left out with all they hold.
 
     Raises FileNotFoundError when the root is gone.
@@ -55,40 +71,59 @@ def look(root: Path, skip: frozenset[str] = frozenset()) -> list[Seen]:
         raise FileNotFoundError("The folder of this account is gone")
     top = os.fsencode(root)
     inside = Path(os.path.realpath(root))
-    found: list[Seen] = []
     hidden = {os.fsencode(name) for name in skip}
-    for folder, folders, files in os.walk(top, followlinks=False):
-        folders[:] = sorted(
-            f
-            for f in folders
-            if f not in hidden and not os.path.islink(os.path.join(folder, f))  # noqa: PTH114, PTH118  # names are bytes
-        )
-        for name in [*folders, *sorted(files)]:
-            found.extend(_seen(top, os.path.join(folder, name), inside))  # noqa: PTH118  # names are bytes
+    found = Look()
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        below = []
+        for entry in _entries(top, folder, found):
+            one = _seen(entry, folder + b"/" + entry.name if folder else entry.name, inside, found)
+            if one is None or (one.is_folder and entry.name in hidden):
+                continue
+            found.seen.append(one)
+            if one.is_folder:
+                below.append(one.path)
+        folders += reversed(below)
     return found
 
 
-def _seen(top: bytes, path: bytes, inside: Path) -> Iterator[Seen]:
+def _entries(top: bytes, folder: bytes, found: Look) -> list[os.DirEntry[bytes]]:
     try:
-        info = os.lstat(path)
+        with os.scandir(top + b"/" + folder if folder else top) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        found.unread[folder] = error.strerror or str(error)
+        return []
+
+
+def _seen(entry: os.DirEntry[bytes], path: bytes, inside: Path, found: Look) -> Seen | None:
+    try:
+        info = entry.stat(follow_symlinks=False)
         if stat.S_ISLNK(info.st_mode):
-            if not Path(os.fsdecode(os.path.realpath(path))).is_relative_to(inside):
-                return
-            info = os.stat(path)  # noqa: PTH116  # names are bytes
+            if not Path(os.fsdecode(os.path.realpath(entry.path))).is_relative_to(inside):
+                return None
+            info = entry.stat()
             if not stat.S_ISREG(info.st_mode):
-                return
-    except OSError:
-        return
-    if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode):
-        yield Seen(
-            path=os.path.relpath(path, top),
-            is_folder=stat.S_ISDIR(info.st_mode),
-            device=info.st_dev,
-            inode=info.st_ino,
-            size=info.st_size,
-            mtime=info.st_mtime_ns,
-            changed=info.st_ctime_ns,
-        )
+                return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        found.unread[path] = error.strerror or str(error)
+        return None
+    if not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
+        return None
+    return Seen(
+        path=path,
+        is_folder=stat.S_ISDIR(info.st_mode),
+        device=info.st_dev,
+        inode=info.st_ino,
+        size=info.st_size,
+        mtime=info.st_mtime_ns,
+        changed=info.st_ctime_ns,
+    )
 
 
 def locate(root: Path, relative: bytes) -> Path | None:
@@ -160,13 +195,19 @@ def above(path: bytes) -> bytes:
     return path.rpartition(b"/")[0]
 
 
-def digest(root: Path, one: Seen) -> str | None:
-    """Return a file's SHA-256, None if it changed or went while it was read."""
+def digest(root: Path, one: Seen, stop: threading.Event) -> str | None:
+    """Return a file's SHA-256, None if it changed or went while it was read, or if *stop* is set.
+
+    Raises OSError when it may not be read.
+    """
     path = os.path.join(os.fsencode(root), one.path)  # noqa: PTH118  # names are bytes
+    value = hashlib.sha256()
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  # names are bytes
-            value = hashlib.file_digest(file, "sha256").hexdigest()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # names are bytes
+            while not stop.is_set() and (piece := file.read(_PIECE)):
+                value.update(piece)
             info = os.fstat(file.fileno())
-    except OSError:
+    except FileNotFoundError:
         return None
-    return value if (info.st_size, info.st_mtime_ns) == (one.size, one.mtime) else None
+    is_whole = (info.st_size, info.st_mtime_ns) == (one.size, one.mtime) and not stop.is_set()
+    return value.hexdigest() if is_whole else None

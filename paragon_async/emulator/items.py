@@ -126,6 +126,15 @@ class Items:
         )
         return self._store.db.execute(query, (last, pipeline, *accounts)).fetchall()
 
+    def count_since(self, accounts: tuple[str, str], pipeline: str, last: int, most: int) -> int:
+        """Return how many items changed after a number, or *most* if there are more."""
+        query = (
+            "SELECT COUNT(*) FROM (SELECT 1 FROM items INDEXED BY item_changes "
+            "WHERE changed > ? AND pipeline = ? AND account IN (?, ?) LIMIT ?)"
+        )
+        row = self._store.db.execute(query, (last, pipeline, *accounts, most)).fetchone()
+        return int(row[0])
+
     def all(self, accounts: tuple[str, str], pipeline: str) -> Iterator[sqlite3.Row]:
         """Yield everything that is there, in the order of its latest change."""
         query = (

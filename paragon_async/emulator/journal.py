@@ -6,6 +6,8 @@ Calls are gathered in memory and written in batches, so that noting one costs ne
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections import deque
 
 import attrs
@@ -18,6 +20,7 @@ CREATE TABLE IF NOT EXISTS journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, method TEXT NOT NULL,
     path TEXT NOT NULL, query TEXT NOT NULL, status INTEGER, user TEXT, fault INTEGER);
 """
+_log = logging.getLogger("paragon_async.emulator")
 _REMEMBERED = 10_000
 _BATCH = 500
 
@@ -50,15 +53,20 @@ class Journal:
         self.calls.append(call)
         self._pending.append(call)
         if len(self._pending) >= _BATCH:
-            self.flush()
+            try:
+                self.flush()
+            except sqlite3.Error as error:
+                # A full disk, perhaps: the answer is not to suffer from it.
+                _log.error("the journal could not be written: %s", error)
+                self._pending.clear()
 
     def flush(self) -> None:
         """Write what was gathered."""
+        pending = self._pending
         rows = [
             (c.at, c.method, c.path, json.dumps(c.query), c.status, c.user, c.fault)
-            for c in self._pending
+            for c in pending
         ]
-        self._pending.clear()
         with self._store.transaction() as db:
             db.executemany(
                 "INSERT INTO journal (at, method, path, query, status, user, fault) "
@@ -69,6 +77,7 @@ class Journal:
                 "DELETE FROM journal WHERE id <= (SELECT MAX(id) FROM journal) - ?",
                 (_REMEMBERED,),
             )
+        self._pending = self._pending[len(rows) :]
 
     def clear(self) -> None:
         """Forget all calls."""

@@ -12,6 +12,7 @@ source fails keeps its records.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections import Counter
@@ -28,6 +29,7 @@ from paragon_async.emulator.syncs import Syncs
 
 _log = logging.getLogger("paragon_async.emulator")
 STATUSES = ("INITIALIZING", "ACTIVE", "IDLE", "RATE_LIMITED", "DISABLED", "ERRORED")
+_PAUSE = 1.0
 FULL_EVERY = 24 * 3600.0
 _MAKERS = {
     "created": events.record_created,
@@ -144,7 +146,7 @@ class Life:
         if not is_due and self._clock.now() < _due(sync):
             self._look.set()
             return
-        if self._reader.is_narrow(sync):
+        if self._reader.needs_full(sync):
             self.begin(sync_id, is_free=True)
             return
         try:
@@ -160,9 +162,12 @@ class Life:
     def _incremental(self, sync: sqlite3.Row) -> None:
         now = self._clock.now()
         last = self._reader.last_item()
-        changes = self._reader.incremental(sync, now)
-        self._syncs.change(sync["id"], item=last, last_run=now)
-        self._tell(_events(sync, changes))
+
+        def told(changes: list[Change]) -> None:
+            self._syncs.change(sync["id"], item=last, last_run=now)
+            self._tell(_events(sync, changes))
+
+        self._reader.incremental(sync, now, told)
 
     async def _run(self, sync_id: str, *, is_free: bool) -> None:
         sync = self._syncs.get(sync_id)
@@ -173,7 +178,7 @@ class Life:
         if sync["status"] != "IDLE":
             self.enter(sync_id, "ACTIVE", reason=None, backoff=None)
         try:
-            changes, last = await self._read(sync)
+            last = await self._read(sync)
         except SourceFailed as error:
             self.fail(sync, str(error))
             return
@@ -185,16 +190,21 @@ class Life:
         if sync["synced"] is None:
             count = self._reader.count(sync_id)
             self._tell([events.sync_complete(sync, self._clock.iso(), count)])
-        else:
-            self._tell(_events(sync, changes))
 
-    async def _read(self, sync: sqlite3.Row) -> tuple[list[Change], int]:
+    async def _read(self, sync: sqlite3.Row) -> int:
+        """Bring the account into the feed; only the first run keeps single records to itself."""
+
+        def told(changes: list[Change]) -> None:
+            if sync["synced"] is not None:
+                self._tell(_events(sync, changes))
+
         now = self._clock.now()
         if not sync["filled"]:
             await self._reader.fill(sync, now)
         await self._reader.ready(sync)
         last = self._reader.last_item()
-        return await self._reader.full(sync, now), last
+        await self._reader.full(sync, now, told)
+        return last
 
     async def _passed(self, sync_id: str, *, is_free: bool) -> None:
         """Return when the pace lets a sync leave its state."""
@@ -213,18 +223,25 @@ class Life:
     async def _beat(self) -> None:
         """Do what time alone brings about."""
         while True:
-            rows = self._syncs.all()
-            times = [when for row in rows if (when := self._next(row)) is not None]
-            await self._clock.sleep(min(times, default=None), self._look)
-            now = self._clock.now()
-            for row in self._syncs.all():
-                if (when := self._next(row)) is None or now < when:
-                    continue
-                if row["status"] == "IDLE" and now < row["last_full"] + FULL_EVERY:
-                    self.notice(row["id"])
-                else:
-                    self.enter(row["id"], "ACTIVE")
-                    self.begin(row["id"])
+            try:
+                rows = self._syncs.all()
+                times = [when for row in rows if (when := self._next(row)) is not None]
+                await self._clock.sleep(min(times, default=None), self._look)
+                self._act()
+            except sqlite3.Error as error:
+                _log.error("the state cannot be used: %s", error)
+                await asyncio.sleep(_PAUSE)
+
+    def _act(self) -> None:
+        now = self._clock.now()
+        for row in self._syncs.all():
+            if (when := self._next(row)) is None or now < when:
+                continue
+            if row["status"] == "IDLE" and now < row["last_full"] + FULL_EVERY:
+                self.notice(row["id"])
+            else:
+                self.enter(row["id"], "ACTIVE")
+                self.begin(row["id"])
 
     def _next(self, sync: sqlite3.Row) -> float | None:
         """Return when something happens to a sync by itself."""
@@ -238,11 +255,18 @@ class Life:
         return float(full)
 
     def _ended(self, run: asyncio.Task[None]) -> None:
-        for sync_id in [i for i, task in self._runs.items() if task is run]:
+        ended = [i for i, task in self._runs.items() if task is run]
+        for sync_id in ended:
             del self._runs[sync_id]
             self._look.set()
-        if not run.cancelled() and (error := run.exception()) is not None:
-            _log.error("a run failed: %s", error, exc_info=error)
+        if run.cancelled() or (error := run.exception()) is None:
+            return
+        _log.error("a run failed: %s", error, exc_info=error)
+        for sync_id in ended:
+            sync = self._syncs.get(sync_id)
+            if sync is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self.fail(sync, f"The run failed: {error}")
 
 
 def _due(sync: sqlite3.Row) -> float:

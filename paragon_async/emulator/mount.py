@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from paragon_async.emulator.items import ROOT, Item, Items
 # A file that is changed again within the file system's clock tick keeps its time: hash it anew.
 _TICK = 20_000_000
 _LONGEST_GRANTS = 1 << 20
+_AT_ONCE = 2000
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +53,11 @@ class Mount:
         self._skip = skip
         self._settle = settle
         self._lock = asyncio.Lock()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End a look that goes on: a large file may take minutes to hash."""
+        self._stop.set()
 
     async def scan(self) -> Found:
         """Look at the folder and store what changed since the last look.
@@ -61,29 +68,42 @@ class Mount:
             begun = time.monotonic()
             known = self._items.files(self.account)
             found = await asyncio.to_thread(self._look, known)
-            self._items.put(self.account, "files", found.items)
+            for start in range(0, len(found.items), _AT_ONCE):
+                self._items.put(self.account, "files", found.items[start : start + _AT_ONCE])
+                await asyncio.sleep(0)
             self._items.remove(self.account, "files", found.gone)
             self.took = time.monotonic() - begun
             return found
 
     def _look(self, known: Mapping[bytes, Known]) -> Found:
-        seen = look(self.root, self._skip)
-        grants = [one for one in seen if os.path.basename(one.path) == GRANTS]  # noqa: PTH119  # bytes
-        seen = [one for one in seen if os.path.basename(one.path) != GRANTS]  # noqa: PTH119  # bytes
+        looked = look(self.root, self._skip)
+        grants = [one for one in looked.seen if os.path.basename(one.path) == GRANTS]  # noqa: PTH119  # bytes
+        seen = [one for one in looked.seen if os.path.basename(one.path) != GRANTS]  # noqa: PTH119  # bytes
         now = time.time_ns()
         young = {one.path for one in seen if not one.is_folder and self._is_young(one, now)}
         pairs = pair(known, seen)
         names = self._names(seen, pairs, known)
         items = []
         for one in seen:
-            item = None if one.path in young else self._item(one, pairs.get(one.path), names, now)
+            try:
+                fresh = one.path not in young
+                item = self._item(one, pairs.get(one.path), names, now) if fresh else None
+            except OSError as error:
+                looked.unread[one.path] = error.strerror or str(error)
+                continue
             if item is None and not one.is_folder and self._is_stale(one, pairs.get(one.path)):
                 young.add(one.path)
             elif item is not None and _differs(item, pairs.get(one.path)):
                 items.append(item)
         there = {row["external"] for row in pairs.values()}
-        gone = [row["external"] for row in known.values() if row["external"] not in there]
+        gone = [
+            row["external"]
+            for path, row in known.items()
+            if row["external"] not in there and not looked.is_unread(path)
+        ]
         rules, complaints = self._grants(grants, names)
+        for path, reason in looked.unread.items():
+            complaints.append(f"{self.root / os.fsdecode(path)}: {reason}")
         return Found(items=items, gone=gone, grants=rules, complaints=complaints, settled=not young)
 
     def _is_young(self, one: Seen, now: int) -> bool:
@@ -143,7 +163,7 @@ class Mount:
             hashed = row["hashed"] or 0
             if one.inode == row["inode"] and one.mtime < hashed - _TICK:
                 return row["digest"], hashed
-        return digest(self.root, one), now
+        return digest(self.root, one, self._stop), now
 
     def _grants(
         self, files: list[Seen], names: Mapping[bytes, str]

@@ -16,7 +16,7 @@ from typing import Any
 
 from paragon_async.emulator.describe import row_of, tombstone
 from paragon_async.emulator.errors import EmulatorError, SourceFailed
-from paragon_async.emulator.feed import Change, Feed, Row
+from paragon_async.emulator.feed import Feed, Row, Then
 from paragon_async.emulator.generate import Spec, rows
 from paragon_async.emulator.items import ROOT, Items
 
@@ -38,8 +38,8 @@ class Reader:
         self._specs = list(specs)
         self._deletes = deletes
 
-    def incremental(self, sync: sqlite3.Row, now: float) -> list[Change]:
-        """Bring what is new in the account into the feed, and tell what changed."""
+    def incremental(self, sync: sqlite3.Row, now: float, then: Then) -> None:
+        """Bring what is new in the account into the feed, and call *then* in the same step."""
         changed = self._items.since(_accounts(sync), sync["pipeline"], sync["item"])
         chosen = self._chosen(sync)
         new, gone = [], []
@@ -49,11 +49,13 @@ class Reader:
             else:
                 new.append(row_of(item, sync))
         rows_gone = [] if self._deletes == "full_run" else self._buried(sync, gone)
-        return self._feed.put(sync["id"], [*self._other(sync, new), *rows_gone], now)
+        self._feed.put(sync["id"], [*self._other(sync, new), *rows_gone], now, then)
 
-    async def full(self, sync: sqlite3.Row, now: float) -> list[Change]:
-        """Compare the whole account with the feed, in steps that let others work."""
-        changes: list[Change] = []
+    async def full(self, sync: sqlite3.Row, now: float, then: Then) -> None:
+        """Compare the whole account with the feed, in steps that let others work.
+
+        *then* is called in every step with its changes.
+        """
         chosen = self._chosen(sync)
         present: set[str] = set()
         listed = (i for i in self._items.all(_accounts(sync), sync["pipeline"]) if chosen(i))
@@ -61,12 +63,13 @@ class Reader:
         made = (row_of(item, sync) for item in everything)
         while batch := list(islice(made, _AT_ONCE)):
             present.update(row.id for row in batch)
-            changes += self._feed.put(sync["id"], self._other(sync, batch), now)
+            self._feed.put(sync["id"], self._other(sync, batch), now, then)
             await asyncio.sleep(0)
         lost = [r for r in self._feed.living(sync["id"], "item") if r["id"] not in present]
         buried = [tombstone(r["id"], r["external"], r["parent"], r["kind"]) for r in lost]
-        changes += self._feed.put(sync["id"], buried, now)
-        return changes
+        for start in range(0, len(buried), _AT_ONCE):
+            self._feed.put(sync["id"], buried[start : start + _AT_ONCE], now, then)
+            await asyncio.sleep(0)
 
     async def fill(self, sync: sqlite3.Row, now: float) -> None:
         """Put what is generated for this pipeline into a new sync's feed."""
@@ -76,7 +79,8 @@ class Reader:
                 continue
             made = rows(spec, sync["id"], object_type=name or "Product_Catalog__c")
             while batch := list(islice(made, _AT_ONCE)):
-                self._feed.put(sync["id"], batch, now)
+                # What an earlier run put there before it was stopped keeps its place.
+                self._feed.put(sync["id"], self._other(sync, batch), now)
                 await asyncio.sleep(0)
 
     def last_item(self) -> int:
@@ -85,15 +89,18 @@ class Reader:
 
     def has_news(self, sync: sqlite3.Row) -> bool:
         """Tell whether an account changed since a sync read it."""
-        return bool(self._items.since(_accounts(sync), sync["pipeline"], sync["item"]))
+        return self._items.count_since(_accounts(sync), sync["pipeline"], sync["item"], 1) > 0
 
     def count(self, sync_id: str) -> int:
         """Return how many records a feed shows."""
         return self._feed.totals(sync_id)[1]
 
-    def is_narrow(self, sync: sqlite3.Row) -> bool:
-        """Tell whether a sync shows a part of its account: what moves in or out needs a full run."""
-        return bool(json.loads(sync["configuration"]).get("folderId"))
+    def needs_full(self, sync: sqlite3.Row) -> bool:
+        """Tell whether news are too many for one step, or may have moved into or out of a part."""
+        if json.loads(sync["configuration"]).get("folderId"):
+            return True
+        news = (_accounts(sync), sync["pipeline"], sync["item"], _AT_ONCE)
+        return self._deletes == "at_once" and self._items.count_since(*news) == _AT_ONCE
 
     def _other(self, sync: sqlite3.Row, made: list[Row]) -> Iterator[Row]:
         """Leave out what the feed shows already."""

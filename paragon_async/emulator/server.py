@@ -173,11 +173,13 @@ class Emulator:
 
     async def aclose(self) -> None:
         """Stop listening and forget everything that is in no state file."""
-        await self._elsewhere.aclose()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-        await self.world.aclose()
+        try:
+            await self._elsewhere.aclose()
+            if self._runner is not None:
+                await self._runner.cleanup()
+                self._runner = None
+        finally:
+            await self.world.aclose()
 
     async def __aenter__(self) -> Self:
         try:
@@ -246,6 +248,12 @@ class Emulator:
             # Lone surrogates, endless digits, arrays for ids: no value of this service.
             _log.debug("a value was refused", exc_info=True)
             return refused(400, "The request holds a value that cannot be used")
+        except sqlite3.Error as error:
+            _log.error("the state cannot be used: %s", error)
+            return refused(503, f"The state of the emulator cannot be used: {error}")
+        except Exception:  # noqa: BLE001  # the last resort: JSON for the caller, the rest for the log
+            _log.exception("%s %s failed", request.method, request.path)
+            return refused(500, "The emulator failed: its log says how")
         return answer
 
     @web.middleware

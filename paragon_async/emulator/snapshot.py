@@ -29,6 +29,16 @@ _JSON = {
     ("settings", "value"), ("syncs", "configuration"), ("records", "body"), ("items", "body"),
     ("journal", "query"), ("deliveries", "event"),
 }  # fmt: skip
+_MOST = (1 << 53) - 1
+_WRONG = {
+    "records": f"place NOT BETWEEN 1 AND {_MOST} OR seen NOT BETWEEN 0 AND {_MOST}",
+    "deliveries": f"id NOT BETWEEN 1 AND {_MOST} OR NOT abs(created) < 1e10 OR NOT abs(due) < 1e10 "
+    "OR NOT abs(COALESCE(finished, 0)) < 1e10",
+    "tuples": "role NOT BETWEEN 0 AND 2",
+    "journal": f"id NOT BETWEEN 1 AND {_MOST}",
+    "items": "body IS NULL AND (name IS NULL OR NOT abs(COALESCE(created, 1e99)) < 1e10 "
+    "OR NOT abs(COALESCE(modified, 1e99)) < 1e10 OR (kind = 'file' AND mime IS NULL))",
+}
 _KEPT = {"items", "changes", "settings", "generations"}
 
 
@@ -124,8 +134,9 @@ def _check(db: sqlite3.Connection) -> None:
     shown: dict[str, Any] = json.loads(clock["value"]) if clock else {"ahead": 0, "frozen": None}
     if any(not abs(float(value)) < _YEARS for value in (shown["ahead"], shown["frozen"] or 0)):
         raise ValueError("the clock shows no time")
-    if db.execute("SELECT 1 FROM records WHERE place < 1 LIMIT 1").fetchone():
-        raise ValueError("places count from 1")
+    for table, wrong in _WRONG.items():
+        if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():  # noqa: S608  # our own words
+            raise ValueError(f"{table} holds values that cannot be")
 
 
 def _is_json(value: str) -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 
 from paragon_async.emulator.mount import Mount
 
+_log = logging.getLogger("paragon_async.emulator")
 _SHARE = 10
 
 
@@ -51,7 +54,12 @@ class Watch:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
             self._news.clear()
-            settled = await self._seen(self._mount)
+            try:
+                settled = await self._seen(self._mount)
+            except sqlite3.Error as error:
+                # A full disk, perhaps: what was not stored is found again by the next look.
+                _log.error("the state cannot be used: %s", error)
+                settled = True
             pause = max(self._rescan if settled else 0.1, self._mount.took * _SHARE)
 
     async def _notices(self) -> None:

@@ -107,11 +107,17 @@ class World:
 
     async def aclose(self) -> None:
         """Stop everything that goes on, and close the database."""
-        await asyncio.gather(*(watch.aclose() for watch in self._watches))
-        await self.life.aclose()
-        await self.deliverer.aclose()
-        self.journal.flush()
-        self.store.close()
+        for mount in self.mounts.values():
+            mount.stop()
+        try:
+            await asyncio.gather(*(watch.aclose() for watch in self._watches))
+            await self.life.aclose()
+            await self.deliverer.aclose()
+            self.journal.flush()
+        except sqlite3.Error as error:
+            _log.error("the last calls are not in the state: %s", error)
+        finally:
+            self.store.close()
 
     @staticmethod
     def identity(state: Path | None) -> dict[str, str]:

@@ -275,3 +275,23 @@ async def test_events_that_cannot_be(client, unused_tcp_port):
     await client.synced()
     for body, status in (({"event": "x"}, 400), ({"event": "record_created"}, 400), ({"event": "record_created", "record": "none"}, 404)):  # fmt: skip
         assert (await client.ask("POST", "/_emulator/events", body))[0] == status
+
+
+async def test_changes_are_queued_with_the_feed(client, folder, unused_tcp_port):
+    """What a run has put into the feed is queued for the webhook already, should the run never end."""
+    await client.admin("PUT", "webhook", {"url": f"http://127.0.0.1:{unused_tcp_port}/hook"})
+    sync = await client.synced()
+    await client.admin("PUT", "pace", {"pace": "manual"})
+    (folder / "new.txt").write_text("x")
+    shown = await client.admin("POST", f"syncs/{sync.rpartition('/')[2]}/run", {"type": "full"})
+    assert shown["status"] == "ACTIVE"
+    assert len((await client.pulled(sync))[0]) == 8
+    log = (await client.admin("GET", "deliveries"))["data"]
+    assert "record_created" in {one["kind"] for one in log}
+    await client.admin("POST", "reset")
+
+
+async def test_places_are_whole(client):
+    """A place between two records is none."""
+    sync = (await client.synced()).rpartition("/")[2]
+    assert (await client.admin("GET", f"records?sync={sync}&after=0.5&limit=1"))["after"] > 0

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from paragon_async.emulator import Emulator
+from paragon_async.emulator.folder import Look
 from tests.conftest import PROJECT
 from tests.emulator.asker import Client, token
 
@@ -207,3 +208,34 @@ async def test_types_can_be_chosen(client, folder):
     records, _ = await client.pulled(sync)
     kinds = {r["name"] for r in records if "size" in r}
     assert kinds == {"hello.txt"}
+
+
+async def test_what_cannot_be_read_is_not_gone(client, emulator, folder, caplog):
+    """Of a file that may not be read any more nothing is known: its record stays, and the log says why."""
+    sync = await client.synced()
+    _, cursor = await client.pulled(sync)
+    (folder / "hello.txt").unlink()
+    (folder / "hello.txt").symlink_to("x" * 4000)
+    assert (await news(client, emulator, sync, cursor))[0] == []
+    assert "hello.txt" in caplog.text
+    (folder / "hello.txt").unlink()
+    assert [r["deleted"] for r in (await news(client, emulator, sync, cursor))[0]] == [True]
+
+
+def test_below_what_cannot_be_read():
+    """Nothing is known of what lies below a folder that could not be read; of the rest all is."""
+    looked = Look(unread={b"a/b": "Permission denied"})
+    shown = [looked.is_unread(path) for path in (b"a/b", b"a/b/c/d", b"a", b"a/bc", b"")]
+    assert shown == [True, True, False, False, False]
+    assert Look(unread={b"": "Input/output error"}).is_unread(b"a/b")
+
+
+async def test_many_changes_at_once(client, emulator, folder):
+    """More changes than fit into one step arrive all the same, each once, and are told as such."""
+    sync = await client.synced()
+    _, cursor = await client.pulled(sync)
+    for number in range(2100):
+        (folder / "empty" / f"{number}.txt").write_text("x")
+    records, cursor = await news(client, emulator, sync, cursor)
+    assert len(records) == len({r["id"] for r in records}) == 2100
+    assert (await client.status(sync))["status"] == "IDLE"

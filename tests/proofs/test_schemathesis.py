@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import ipaddress
+import itertools
 import socket
 import threading
 
@@ -98,7 +99,7 @@ class Service:
         delivery = self.ask("GET", "/_emulator/deliveries?limit=1")["data"][0]["id"]
         return {"fault": str(fault), "delivery": str(delivery)}
 
-    def walk(self, names):
+    def walk(self, names, why):
         """Ask for everything; nothing may be a failure, whatever lies in the state."""
         paths = [path for method, path in OPERATIONS if method == "get" and "{" not in path]
         syncs = [f"/api/syncs/{sync}" for sync in names["sync"]]
@@ -108,7 +109,7 @@ class Service:
         asked = [("GET", path) for path in paths] + [("POST", "/_emulator/refresh")]
         for method, path in asked:
             answer = self.session.request(method, self.url + path, timeout=30)
-            assert answer.status_code < 500, (method, path, answer.text)
+            assert answer.status_code < 500, (why, method, path, answer.text)
 
     def names(self):
         """Return names of things that are there, by the keys under which they are sent."""
@@ -260,23 +261,19 @@ def test_a_damaged_state_is_refused_or_lived_with(service, names):
     whole = service.ask("GET", "/_emulator/state")
     assert all(whole["tables"].values())
     places = [(table, key) for table, rows in whole["tables"].items() for key in rows[0]]
-
-    @settings(SETTINGS, max_examples=200)
-    @given(place=st.sampled_from(places), value=st.sampled_from(ODD), number=st.integers(0, 3))
-    def check(place, value, number):
+    for (table, key), value in itertools.product(places, ODD):
         state = copy.deepcopy(whole)
-        table, key = place
         rows = state["tables"][table]
-        rows[number % len(rows)][key] = value
+        # What is unique is changed once, or nothing but that would be refused.
+        for row in rows[:1] if key in {"id", "place", "key", "external"} else rows:
+            row[key] = value
         answer = service.session.put(f"{service.url}/_emulator/state", json=state, timeout=30)
         try:
-            assert answer.status_code in {200, 400}, answer.text
+            assert answer.status_code in {200, 400}, (table, key, value, answer.text)
             if answer.status_code == 200:
-                service.walk(names)
+                service.walk(names, (table, key, value))
         finally:
             service.ask("PUT", "/_emulator/state", whole)
-
-    check()
 
 
 @pytest.mark.parametrize(
@@ -290,6 +287,6 @@ def test_a_state_without_a_table_is_refused_or_lived_with(service, names, table)
     answer = service.session.put(f"{service.url}/_emulator/state", json=state, timeout=30)
     try:
         assert answer.status_code in {200, 400}, answer.text
-        service.walk(names)
+        service.walk(names, table)
     finally:
         service.ask("PUT", "/_emulator/state", whole)
