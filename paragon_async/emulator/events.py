@@ -56,6 +56,9 @@ def record_deleted(sync: Sync, record_id: str) -> Event:
     return _record("record_deleted", sync, record_id)
 
 
+CHANGES = {"created": record_created, "updated": record_updated, "deleted": record_deleted}
+
+
 def record_errored(sync: Sync, record_id: str, message: str) -> Event:
     """Build the event of one record that failed: its id stands under `error`, there is no `data`."""
     error = {"message": message, "recordId": record_id, "model": sync["pipeline"]}

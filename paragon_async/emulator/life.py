@@ -31,11 +31,6 @@ _log = logging.getLogger("paragon_async.emulator")
 STATUSES = ("INITIALIZING", "ACTIVE", "IDLE", "RATE_LIMITED", "DISABLED", "ERRORED")
 _PAUSE = 1.0
 FULL_EVERY = 24 * 3600.0
-_MAKERS = {
-    "created": events.record_created,
-    "updated": events.record_updated,
-    "deleted": events.record_deleted,
-}
 Tell = Callable[[list[events.Event]], object]
 
 
@@ -276,4 +271,4 @@ def _due(sync: sqlite3.Row) -> float:
 
 
 def _events(sync: sqlite3.Row, changes: list[Change]) -> list[events.Event]:
-    return [_MAKERS[change.kind](sync, change.record) for change in changes]
+    return [events.CHANGES[change.kind](sync, change.record) for change in changes]

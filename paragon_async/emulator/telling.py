@@ -90,11 +90,7 @@ class Telling:
             raise Refusal(400, f"record is needed for {kind!r:.40}")
         if kind == "record_errored":
             return events.record_errored(sync, record, message)
-        maker = {
-            "record_created": events.record_created,
-            "record_updated": events.record_updated,
-            "record_deleted": events.record_deleted,
-        }.get(kind)
+        maker = events.CHANGES.get(kind.removeprefix("record_")) if kind in events.KINDS else None
         if maker is None:
             raise Refusal(400, f"there is no event {kind!r:.40}")
         return maker(sync, record)

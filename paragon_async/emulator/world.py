@@ -257,7 +257,7 @@ class World:
         sync = self.known(sync_id)
         rows = [describe.put_row(dict(body)) for body in bodies]
         changes = self.feed.put(sync_id, rows, self.clock.now())
-        self.tell([_event(sync, change) for change in changes])
+        self.tell([events.CHANGES[change.kind](sync, change.record) for change in changes])
         return len(changes)
 
     def load(self, pipeline: str, bodies: Iterable[Mapping[str, Any]], user: str = "") -> int:
@@ -343,12 +343,3 @@ class World:
             members = rules.members if rules else []
             self.graph.replace_origin(mount.account, f"mount:{external}", tuples, members)
         self._rules[mount.account] = dict(grants)
-
-
-def _event(sync: sqlite3.Row, change: feed.Change) -> events.Event:
-    makers = {
-        "created": events.record_created,
-        "updated": events.record_updated,
-        "deleted": events.record_deleted,
-    }
-    return makers[change.kind](sync, change.record)

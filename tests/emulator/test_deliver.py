@@ -149,6 +149,7 @@ async def test_an_advanced_clock_wakes_the_sender_by_itself(sender, receiver):
     receiver.status = 200
     sender.clock.advance(1)
     await until(lambda: sender.hooks.settings()["verified"])
+    assert receiver.told == [events.verification()] * 2
 
 
 async def test_retries_go_on_over_a_restart(tmp_path, receiver):
@@ -299,6 +300,7 @@ async def test_an_idle_sender_can_be_settled_and_closed():
     sender.deliverer.start()
     await sender.settle()
     await sender.deliverer.aclose()
+    assert sender.hooks.settings() == {"url": None}
     sender.store.close()
 
 
