@@ -68,7 +68,7 @@ class Deliverer:
     async def aclose(self) -> None:
         """Stop; what is on its way stays in the queue.
 
-        Raises what ended the sender earlier, such as a full disk.
+        Raises what ended the sender earlier; a state that cannot be used for a while does not.
         """
         task, self._task = self._task, None
         if task is not None:
