@@ -29,6 +29,7 @@ from paragon_async.errors import (
     ConnectionFailedError,
     CutShortError,
     DecodeError,
+    DestinationError,
     DownloadError,
     IncompleteListError,
     IngestError,
@@ -40,9 +41,13 @@ from paragon_async.errors import (
     RateLimitError,
     RedirectRefusedError,
     ServerError,
+    SinkError,
     StalledCursorError,
+    StateError,
+    StateHeldError,
     SyncFailedError,
     TimedOutError,
+    TooManyDeletesError,
     TransportError,
     WebhookError,
 )
@@ -66,7 +71,8 @@ from paragon_async.transport.protocols import Response, Session, Timeouts
 from paragon_async.transport.retry import Retry
 
 if TYPE_CHECKING:
-    from paragon_async.download import Progress, Saved
+    from paragon_async.disk import Disk
+    from paragon_async.download import Durability, Progress, Saved
     from paragon_async.models.objects import Company, Contact, CustomObject, Deal, Ticket
 
 # Names that only some programs use, and the modules that these pay for when they do.
@@ -75,6 +81,8 @@ _LATER = {
     "Contact": "models.objects",
     "CustomObject": "models.objects",
     "Deal": "models.objects",
+    "Disk": "disk",
+    "Durability": "download",
     "Progress": "download",
     "Saved": "download",
     "Ticket": "models.objects",
@@ -107,7 +115,10 @@ __all__ = [
     "CutShortError",
     "Deal",
     "DecodeError",
+    "DestinationError",
+    "Disk",
     "DownloadError",
+    "Durability",
     "Exchange",
     "File",
     "FileHash",
@@ -139,7 +150,10 @@ __all__ = [
     "ServerError",
     "Session",
     "SigningKey",
+    "SinkError",
     "StalledCursorError",
+    "StateError",
+    "StateHeldError",
     "Sync",
     "SyncFailedError",
     "SyncStatus",
@@ -149,6 +163,7 @@ __all__ = [
     "TimedOutError",
     "Timeouts",
     "TokenSource",
+    "TooManyDeletesError",
     "TransportError",
     "Tree",
     "Verdict",

@@ -6,6 +6,8 @@ connected user. Source: api.md 2.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -20,6 +22,7 @@ _BACKDATED = 30
 _RENEW_AT = 0.8
 _USERS_CACHED = 10_000
 _LONGEST_LIFE = 86_400
+_DOTS_OF_A_JWT = 2
 
 
 class Secret:
@@ -68,15 +71,21 @@ class TokenSource(Protocol):
 
 
 class FixedToken:
-    """One token that is always used, for the one user it was made for."""
+    """One token that is always used, for the one user it was made for.
 
-    __slots__ = ("_secret",)
+    *project_id* and *user_id* are what the token says of itself, None where it says nothing.
+    """
+
+    __slots__ = ("_secret", "project_id", "user_id")
 
     def __init__(self, value: str) -> None:
         value = value.strip()
         if not value or not value.isascii() or any(c.isspace() for c in value):
             raise ConfigurationError("the user token is empty or holds characters no token has")
         self._secret = Secret(value)
+        claims = _claims(value)
+        self.project_id = str(claims.get("aud", "")).rpartition("/")[2] or None
+        self.user_id = str(claims.get("sub", "")) or None
 
     async def token(self, user_id: str | None, *, rejected: Rejection | None = None) -> Secret:  # noqa: ARG002  # the protocol's form
         """Return the token, whoever asks."""
@@ -175,6 +184,16 @@ class SigningKey:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signing key is a secret and cannot be pickled")
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Return what a token says of itself. It is not verified: that is for the service to do."""
+    body = token.split(".")[1] if token.count(".") == _DOTS_OF_A_JWT else ""
+    try:
+        found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _load(key: str) -> Any:

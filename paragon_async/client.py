@@ -32,12 +32,16 @@ BASE_URL = "https://sync.useparagon.com"
 
 @attrs.frozen(eq=False)
 class ConnectedUser:
-    """One connected user: *id*, and what the API offers for them. Costs nothing to make."""
+    """One connected user: *id*, and what the API offers for them. Costs nothing to make.
+
+    *project_id* is None where neither key nor token tells it.
+    """
 
     id: str | None
     syncs: Syncs = attrs.field(repr=False)
     records: Records = attrs.field(repr=False)
     permissions: Permissions = attrs.field(repr=False)
+    project_id: str | None = None
 
 
 class Paragon:
@@ -98,11 +102,14 @@ class Paragon:
         """Return a view of one connected user; no I/O. The id may be left out with a fixed token."""
         if not user_id and not isinstance(self._tokens, FixedToken):
             raise ConfigurationError("name a user, user('…'): only a fixed token implies one")
+        # A token source of the caller's own need not know its project.
+        project_id = getattr(self._tokens, "project_id", None)
         return ConnectedUser(
-            user_id,
+            user_id or getattr(self._tokens, "user_id", None),
             Syncs(self._channel, user_id),
             Records(self._channel, user_id),
             Permissions(self._channel, user_id),
+            project_id,
         )
 
     async def aclose(self) -> None:

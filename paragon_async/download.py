@@ -14,10 +14,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 
+from paragon_async.disk import Disk
 from paragon_async.errors import (
     ApiError,
     CutShortError,
@@ -31,6 +32,7 @@ from paragon_async.transport.protocols import Response
 
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
 Progress = Callable[[int, int | None], None]
+Durability = Literal["file", "none"]
 _BATCH = 1 << 20
 _WHOLE = 200
 _PARTIAL = 206
@@ -103,15 +105,19 @@ async def save(
     *,
     again: Again,
     progress: Progress | None = None,
+    durability: Durability = "file",
+    disk: Disk | None = None,
 ) -> Saved:
     """Store a file at *target*, replacing what is there only when the new file is complete.
 
     *fetch* opens the content with the given request headers. A broken body is resumed or begun
-    anew as long as *again* allows. Raises `DownloadError` when the disk refuses or the evidence
-    contradicts. On any error, and when cancelled, the part file is removed and the old file stays.
+    anew as long as *again* allows. With *durability* `file` the file and its name last through a
+    power cut once this returns; with `none` the caller sees to that. Raises `DownloadError` when the
+    disk refuses or the evidence contradicts. On any error, and when cancelled, the part file is
+    removed and the old file stays.
     """
     algorithms = {"sha256", evidence.algorithm or "sha256"}
-    part = Part(target, algorithms)
+    part = Part(target, algorithms, disk)
     facts = _Facts()
     try:
         rest = await _receive(fetch, part, evidence, facts, again, progress)
@@ -119,7 +125,7 @@ async def save(
         def finish() -> Saved:
             part.write(rest)
             verified_by = judge(evidence, facts.framed, part.size, part.digests())
-            part.commit()
+            part.commit(durable=durability == "file")
             sha256 = part.digests()["sha256"]
             return Saved(
                 path=target,

@@ -23,8 +23,13 @@
     ├── IncompleteListError         a list that the service may have cut; holds what came
     ├── SyncFailedError             the sync is ERRORED or DISABLED
     ├── DownloadError               a file could not be stored, or is not what it should be
+    │   └── DestinationError        the disk refuses; knows the `errno`
     ├── WebhookError                a webhook body that is no event
-    └── IngestError                 a mirror could not go on
+    └── IngestError                 a mirror could not go on; what was safe before is safe
+        ├── StateError              the state file is damaged, or not one of this program's
+        ├── StateHeldError          another ingest works on it; knows the `holder`
+        ├── TooManyDeletesError     the fuse: nothing was deleted; knows how many it would be
+        └── SinkError               the destination cannot take what it is given
 
 *retryable* says whether the same step may succeed if it is simply repeated; `Retry` asks the error,
 nobody keeps a second list. Errors hold plain values only: never a token, never a header. All of them
@@ -224,9 +229,42 @@ class DownloadError(ParagonError):
     """A file could not be stored, or what arrived is not what the evidence promises."""
 
 
+class DestinationError(DownloadError):
+    """The disk refuses; *errno* is the system's number for the reason, None for a bad name."""
+
+    def __init__(self, message: str, *, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
 class WebhookError(ParagonError):
     """A webhook body that is no event."""
 
 
 class IngestError(ParagonError):
-    """A mirror could not go on."""
+    """A mirror could not go on; the cursor stands where everything before it is safe."""
+
+
+class StateError(IngestError):
+    """The state file is damaged, newer than this program, or not a state file; it was not touched."""
+
+
+class StateHeldError(IngestError):
+    """Another ingest works on this state; *holder* says who: process, machine, since when."""
+
+    def __init__(self, message: str, *, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
+class TooManyDeletesError(IngestError):
+    """A run would have deleted *count* of *total* records, more than was allowed; it deleted none."""
+
+    def __init__(self, message: str, *, count: int, total: int) -> None:
+        super().__init__(message)
+        self.count = count
+        self.total = total
+
+
+class SinkError(IngestError):
+    """A destination cannot take what it is given; the message says which and why."""

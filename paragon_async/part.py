@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from paragon_async.errors import DownloadError
+from paragon_async.disk import Disk, SystemDisk
+from paragon_async.errors import DestinationError, DownloadError
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,9 +46,10 @@ async def finished(task: asyncio.Future[T]) -> T:
 class Part:
     """One file on its way. All methods but `write_behind` and `settle` block: use `in_thread`."""
 
-    def __init__(self, target: Path, algorithms: Iterable[str]) -> None:
+    def __init__(self, target: Path, algorithms: Iterable[str], disk: Disk | None = None) -> None:
         self.target = target
         self.size = 0
+        self._disk = disk or SystemDisk()
         self._algorithms = tuple(algorithms)
         self._hashes = self._fresh()
         self._path = target.with_name(f".paragon-{secrets.token_hex(8)}.part")
@@ -63,9 +63,7 @@ class Part:
             for chunk in chunks:
                 for running in self._hashes.values():
                     running.update(chunk)
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(file, rest) :]
+                self._disk.write(file, chunk)
                 self.size += len(chunk)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
@@ -85,8 +83,7 @@ class Part:
         """Throw away what has come and begin at zero."""
         try:
             if self._file is not None:
-                os.ftruncate(self._file, 0)
-                os.lseek(self._file, 0, os.SEEK_SET)
+                self._disk.truncate(self._file, 0)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
         self.size = 0
@@ -96,15 +93,20 @@ class Part:
         """Return the hex digest of what was written, by algorithm."""
         return {name: running.hexdigest() for name, running in self._hashes.items()}
 
-    def commit(self) -> None:
-        """Make the file durable under its final name; only then does the old one go."""
+    def commit(self, *, durable: bool = True) -> None:
+        """Give the file its final name; only then does the old one go.
+
+        Not *durable*, a power cut soon after can leave an empty or broken file under that name.
+        """
         try:
             file = self._open()
-            os.fsync(file)
+            if durable:
+                self._disk.sync(file)
             self._file = None
-            os.close(file)
-            self._path.replace(self.target)
-            _sync_folder(self.target.parent)
+            self._disk.close(file)
+            self._disk.replace(self._path, self.target)
+            if durable:
+                self._disk.sync_folder(self.target.parent)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
 
@@ -114,9 +116,9 @@ class Part:
         # Whatever made the download fail is what the caller must hear of, not this.
         with contextlib.suppress(OSError, ValueError):
             if file is not None:
-                os.close(file)
+                self._disk.close(file)
         with contextlib.suppress(OSError, ValueError):
-            self._path.unlink(missing_ok=True)
+            self._disk.unlink(self._path)
 
     async def abandon(self) -> None:
         """Let the batch under way end, then `discard`, whatever else happens to the caller."""
@@ -130,8 +132,7 @@ class Part:
 
     def _open(self) -> int:
         if self._file is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.open(self._path, flags, 0o666)
+            self._file = self._disk.create(self._path)
         return self._file
 
     def _fresh(self) -> dict[str, Any]:
@@ -139,17 +140,5 @@ class Part:
 
     def _refused(self, error: OSError | ValueError) -> DownloadError:
         reason = getattr(error, "strerror", None) or str(error)
-        return DownloadError(f"cannot write {str(self.target)!r}: {reason}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: without it a power cut can bring the old name back."""
-    handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems cannot do it, and do not need it.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
+        number = getattr(error, "errno", None)
+        return DestinationError(f"cannot write {str(self.target)!r}: {reason}", errno=number)

@@ -28,7 +28,8 @@ from paragon_async.transport.protocols import Response
 
 if TYPE_CHECKING:
     from paragon_async.api.subject import Subject
-    from paragon_async.download import Progress, Saved
+    from paragon_async.disk import Disk
+    from paragon_async.download import Durability, Progress, Saved
 
 M = TypeVar("M")
 _MODEST_PAGE = 100
@@ -185,13 +186,17 @@ class Records:
         to: str | os.PathLike[str],
         *,
         progress: Progress | None = None,
+        durability: Durability = "file",
+        disk: Disk | None = None,
     ) -> Saved:
         """Store the content of a file or ticket on disk, whole and checked, or not at all.
 
         *record* is an id, or better a record, whose size and hash then serve as evidence. *to* is a
         file, or a folder that exists: there the name is made safe and distinct from the record's own
         (`report~1a2b3c4d.pdf`). *progress* is called with the bytes that have come and the total or
-        None; it can go back when a body is begun anew.
+        None; it can go back when a body is begun anew. With *durability* `file` the file and its name
+        last through a power cut once this returns; with `none` the operating system writes them when
+        it likes, which is faster for many small files. *disk* stands in for the machine's, in tests.
 
         Returns `Saved`; without any evidence its `verified` is False. A file that was there is
         replaced only by a complete one. Raises `DownloadError` for folders, for a disk that refuses,
@@ -208,7 +213,15 @@ class Records:
             request = endpoints.record_content(sync_id, item.id, headers)
             return self._channel.open(request, self._user)
 
-        return await save(fetch, target, item.evidence, again=self._again, progress=progress)
+        return await save(
+            fetch,
+            target,
+            item.evidence,
+            again=self._again,
+            progress=progress,
+            durability=durability,
+            disk=disk,
+        )
 
     @asynccontextmanager
     async def _content(self, sync_id: str, record_id: str) -> AsyncGenerator[Content, None]:

@@ -1,0 +1,138 @@
+"""One feed in an open state: every method is one transaction, durable when it returns.
+
+What each does to the tables stands in `statements`. A `Book` is also the `Index` that sinks tidy by.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import attrs
+
+from paragon_async.ingest import places, statements
+from paragon_async.ingest.database import Database
+from paragon_async.ingest.sinks.protocol import Mark, Place
+from paragon_async.ingest.statements import Batch, Known
+from paragon_async.ingest.values import DeadLetter, Feed, Receipt, Report
+
+_RECEIPTS_AT_ONCE = 500
+
+
+@attrs.frozen(eq=False)
+class Book:
+    """What the state knows of one *feed*; *number* names it there."""
+
+    _database: Database
+    feed: Feed
+    number: int
+
+    @classmethod
+    async def open(cls, database: Database, feed: Feed, sink: str) -> Book:
+        """Find the feed, or begin it; `SinkError` when *sink* holds another one."""
+        number = await database.run(lambda db: statements.find_feed(db, feed, sink))
+        return cls(database, feed, number)
+
+    async def cursor(self) -> str | None:
+        """Return the saved cursor; `StateError` when its row is damaged."""
+        return await self._database.run(lambda db: statements.cursor_of(db, self.number, self.feed))
+
+    async def look(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Return what is known of *ids*."""
+        return await self._database.run(lambda db: statements.look(db, self.number, ids))
+
+    async def receive(self, receipts: Sequence[Receipt]) -> None:
+        """Note contents that are durable."""
+        await self._database.run(lambda db: statements.receive(db, self.number, receipts))
+
+    async def commit(self, batch: Batch) -> None:
+        """Note what a page, or several, came to; the cursor with it."""
+        await self._database.run(lambda db: statements.commit(db, self.number, self.feed, batch))
+
+    async def letters(self) -> list[DeadLetter]:
+        """Return the dead letters."""
+        return await self._database.run(lambda db: statements.letters(db, self.number))
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Note dead letters alone."""
+        await self._database.run(lambda db: statements.bury(db, self.number, letters))
+
+    async def alive(self) -> int:
+        """Return how many records the mirror holds."""
+        return await self._database.run(lambda db: statements.alive(db, self.number))
+
+    async def count_doomed(self) -> int:
+        """Return how many records are to be deleted."""
+        return await self._database.run(lambda db: statements.count_doomed(db, self.number))
+
+    async def doomed(self, limit: int) -> list[str]:
+        """Return ids that are to be deleted, at most *limit*."""
+        return await self._database.run(lambda db: statements.doomed(db, self.number, limit))
+
+    async def delete(self, ids: Sequence[str], mark: Mark | None) -> None:
+        """Note that records are gone from the destination."""
+        await self._database.run(lambda db: statements.delete(db, self.number, ids, mark))
+
+    async def places(self) -> Mapping[str, Place]:
+        """Return the places of rows."""
+        return await self._database.run(lambda db: places.places(db, self.number))
+
+    async def current(self, place: str, ids: Sequence[str]) -> set[str]:
+        """Return those of *ids* whose row lies in *place*."""
+        return await self._database.run(lambda db: places.current(db, self.number, place, ids))
+
+    async def moved(self, old: Sequence[str], mark: Mark | None, ids: Sequence[str]) -> None:
+        """Note that the rows of the *old* places lie at *mark* now."""
+        await self._database.run(lambda db: places.moved(db, self.number, old, mark, ids))
+
+    async def lose(self, names: Sequence[str]) -> list[str]:
+        """Forget damaged places; return the ids of the records whose rows lay there."""
+        return await self._database.run(lambda db: places.lose(db, self.number, names))
+
+    async def receipts(self) -> AsyncGenerator[list[Receipt], None]:
+        """Yield all receipts, some hundred at once."""
+        block = await self._receipts("")
+        while block:
+            yield block
+            block = await self._receipts(block[-1].id)
+
+    async def _receipts(self, after: str) -> list[Receipt]:
+        return await self._database.run(
+            lambda db: statements.receipts(db, self.number, after, _RECEIPTS_AT_ONCE)
+        )
+
+    async def drop_receipts(self, ids: Sequence[str]) -> None:
+        """Forget contents that are gone or altered."""
+        await self._database.run(lambda db: statements.drop_receipts(db, self.number, ids))
+
+    async def mark_running(self, running: bool) -> bool:  # noqa: FBT001  # a value
+        """Note that a run begins or ends; return whether the one before was cut off."""
+        return await self._database.run(
+            lambda db: statements.mark_running(db, self.number, running)
+        )
+
+    async def begin_pass(self) -> int:
+        """Return the number of a new complete pass."""
+        return await self._database.run(lambda db: statements.begin_pass(db, self.number))
+
+    async def finish_pass(self, pass_no: int, cursor: str | None) -> None:
+        """Doom what a complete pass did not meet, and resume from where it ended."""
+
+        def work(db: sqlite3.Connection) -> None:
+            statements.doom_unseen(db, self.number, pass_no)
+            statements.commit(db, self.number, self.feed, Batch(cursor=cursor))
+
+        await self._database.run(work)
+
+    async def without_receipt(self, ids: Sequence[str]) -> list[str]:
+        """Return those of *ids* that are alive and have no content."""
+        known = await self.look(ids)
+        return [i for i, k in known.items() if k.digest is not None and k.receipt is None]
+
+    async def log_run(self, kind: str, started_at: float, outcome: str, report: Report) -> None:
+        """Keep what a run did, for `status`."""
+        text = json.dumps(attrs.asdict(report))
+        await self._database.run(
+            lambda db: statements.log_run(db, self.number, (kind, started_at, outcome, text))
+        )

@@ -1,0 +1,219 @@
+"""One record's content: is it wanted, is it new, and what does its failure mean.
+
+    same version, same name      nothing to do
+    same version, new name       moved, not fetched
+    left by a killed run         taken up, when size and hash of the record agree
+    else                         downloaded beside, verified, put, its receipt written
+
+What fails for good becomes a dead letter; what stops everything is raised. `judge` decides which.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from paragon_async.api import subject
+from paragon_async.client import ConnectedUser
+from paragon_async.errors import (
+    ApiError,
+    AuthenticationError,
+    DecodeError,
+    DestinationError,
+    DownloadError,
+    ParagonError,
+)
+from paragon_async.ingest.book import Book
+from paragon_async.ingest.sinks.protocol import Sink
+from paragon_async.ingest.statements import Known
+from paragon_async.ingest.values import DeadLetter, Receipt, Wanted, version_of
+from paragon_async.models import Record
+from paragon_async.names import safe_name
+from paragon_async.part import in_thread
+
+if TYPE_CHECKING:
+    from paragon_async.download import Progress, Saved
+    from paragon_async.ingest.state import State
+
+# Reasons of a disk that concern one name alone; all others concern every file to come.
+_NAME_REFUSED = {None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
+_LONGEST_REASON = 500
+
+
+class Need(enum.Enum):
+    """What a record's content needs: none is wanted, or it is there, under its name or another."""
+
+    NOTHING = enum.auto()
+    KEEP = enum.auto()
+    MOVE = enum.auto()
+    FETCH = enum.auto()
+
+
+@attrs.frozen(kw_only=True)
+class Fetched:
+    """What came of a content: its receipt, whether it is new, was moved, or why there is none."""
+
+    receipt: Receipt | None = None
+    is_new: bool = False
+    size: int = 0
+    dead: DeadLetter | None = None
+    passing: ParagonError | None = None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Contents:
+    """Brings contents of one sync into a sink."""
+
+    user: ConnectedUser
+    sync_id: str
+    sink: Sink
+    book: Book
+    state: State
+    wanted: Wanted
+
+    def plan(self, record: Record, known: Known) -> Need | DeadLetter:
+        """Decide what a record's content needs; a record that cannot be read becomes a letter."""
+        try:
+            item = subject.of(record)
+        except DecodeError as error:
+            return judge(error, record)
+        # Folders and tombstones have none, whatever the caller's filter says.
+        if not self.sink.contents or item.is_folder or not self.wanted(record):
+            return Need.NOTHING
+        receipt = known.receipt
+        if receipt is None or not receipt.version or receipt.version != version_of(record.data):
+            return Need.FETCH
+        return Need.KEEP if Path(receipt.path).name == _name(record) else Need.MOVE
+
+    async def bring(
+        self, record: Record, known: Known, *, is_resumed: bool, progress: Progress | None = None
+    ) -> Fetched:
+        """Bring a record's content; raises only what concerns all records.
+
+        Cancelling leaves the old content, or the new one, with or without its receipt.
+        """
+        try:
+            return await self._bring(record, known, is_resumed, progress)
+        except ParagonError as error:
+            passing = error if error.retryable else None
+            return Fetched(receipt=known.receipt, dead=judge(error, record), passing=passing)
+
+    async def _bring(
+        self,
+        record: Record,
+        known: Known,
+        is_resumed: bool,  # noqa: FBT001  # a fact
+        progress: Progress | None,
+    ) -> Fetched:
+        if (found := await self._kept(record, known, is_resumed)) is None:
+            saved = await self._download(record, progress)
+            try:
+                path = await self.sink.put(saved.path, record.id, _name(record))
+            finally:
+                await in_thread(self._drop, saved.path)
+            receipt = Receipt(
+                id=record.id,
+                version=version_of(record.data) or "",
+                path=path,
+                size=saved.size,
+                sha256=saved.sha256,
+                content_type=saved.content_type,
+                verified_by=saved.verified_by,
+            )
+            found = Fetched(receipt=receipt, is_new=True, size=saved.size)
+        # Where the sink settles once a page, a receipt before that would promise too much; and until
+        # the receipt names the new content, the old one is what the mirror has.
+        if found.receipt and not self.sink.settles:
+            await self.book.receive([found.receipt])
+            if known.receipt or is_resumed:
+                await self.sink.remove(record.id, found.receipt.path)
+        return found
+
+    async def _kept(self, record: Record, known: Known, is_resumed: bool) -> Fetched | None:  # noqa: FBT001  # a fact
+        """Make do with a content that is there already, or return None."""
+        version = version_of(record.data)
+        receipt = known.receipt
+        if receipt and version is not None and receipt.version == version:
+            path = await self.sink.move(receipt.path, record.id, _name(record))
+            return Fetched(receipt=attrs.evolve(receipt, path=path)) if path else None
+        evidence = subject.of(record).evidence
+        if receipt or not is_resumed or not evidence.digest or not evidence.size:
+            return None
+        adopted = await self.sink.adopt(record.id, _name(record), evidence)
+        if adopted is None:
+            return None
+        return Fetched(
+            receipt=Receipt(
+                id=record.id,
+                version=version or "",
+                path=adopted.location,
+                size=evidence.size,
+                sha256=adopted.sha256,
+                verified_by=("size", evidence.algorithm or "sha256"),
+            ),
+            is_new=True,
+        )
+
+    def _drop(self, path: Path) -> None:
+        # A sink that moved it left nothing; what cannot be removed is swept with the next opening.
+        with contextlib.suppress(OSError):
+            self.state.disk.unlink(path)
+
+    async def _download(self, record: Record, progress: Progress | None) -> Saved:
+        target = self.state.spool / secrets.token_hex(8)
+        return await self.user.records.download(
+            self.sync_id,
+            record,
+            target,
+            progress=progress,
+            durability="none",
+            disk=self.state.disk,
+        )
+
+
+def judge(error: ParagonError, record: Record) -> DeadLetter:
+    """Return the dead letter that *error* makes of one record, or raise it: it concerns them all."""
+    match error:
+        case AuthenticationError():
+            raise error
+        case DestinationError():
+            if error.errno not in _NAME_REFUSED:
+                raise error
+            kind = "name"
+        case ApiError():
+            kind = str(error.status)
+        case DownloadError():
+            kind = "corrupt"
+        case DecodeError():
+            kind = "shape"
+        case _ if error.retryable:
+            kind = "unreachable"
+        case _:
+            raise error
+    return DeadLetter(
+        id=record.id,
+        name=label_of(record),
+        kind=kind,
+        reason=str(error)[:_LONGEST_REASON],
+        # A file that changed since its record was pulled is whole again with its next record.
+        passing=error.retryable or kind == "corrupt",
+    )
+
+
+def label_of(record: Record) -> str | None:
+    """Return what a record is called at its source."""
+    for key in ("name", "fileName", "file_name", "title"):
+        found = record.data.get(key)
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _name(record: Record) -> str:
+    return safe_name(subject.of(record).label or record.id, record.id)

@@ -1,0 +1,79 @@
+"""Who works on a state: one process at a time, and the others are told which.
+
+The kernel releases a `flock` however its process ends, so a lock is never stale. On file systems
+where it lies, the state's epoch (see `database`) still keeps the first from writing after the second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from paragon_async.errors import DestinationError, StateHeldError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # pragma: no cover  # Windows: the epoch alone has to do
+    fcntl = None  # type: ignore[assignment]
+
+
+class Lock:
+    """Holds a lock file while an ingest works. Both methods block, shortly."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take the lock, or raise `StateHeldError` that names the holder."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise DestinationError(
+                f"cannot open {str(self._path)!r}: {error.strerror}", errno=error.errno
+            ) from error
+        try:
+            _lock(file)
+        except OSError:
+            holder = _holder(file)
+            os.close(file)
+            raise StateHeldError(
+                f"the mirror at {str(self._path.parent.parent)!r} is in use: {holder} works on it; "
+                "wait for it to end, or choose another destination",
+                holder=holder,
+            ) from None
+        self._file = file
+        # Who holds it is a courtesy: a disk too full to say so does not lose the lock.
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(_me()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others in; harmless when it is not held."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, 0)
+            os.close(file)
+
+
+def _lock(file: int) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _me() -> dict[str, object]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _holder(file: int) -> str:
+    try:
+        found = json.loads(os.pread(file, 4096, 0))
+        return f"process {found['pid']} on {found['host']}, since {found['since']},"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,1 @@
+"""Where a mirror goes: folders, JSON lines, Parquet, object stores, or a `Sink` of your own."""

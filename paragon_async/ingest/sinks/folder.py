@@ -1,0 +1,242 @@
+"""A folder as the mirror: contents as files, records as JSON lines or Parquet beside them.
+
+    folder/files/<record id>/<safe name>       one folder a record, so namesakes never meet
+    folder/records/001-000001.jsonl            each record once after a run; read them with one glob
+
+Source: failures.md F92 to F101, finding 5, and its order of operations for one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from paragon_async.disk import Disk, SystemDisk
+from paragon_async.download import Evidence
+from paragon_async.errors import DestinationError, SinkError
+from paragon_async.ingest.sinks.lines import LineSegments
+from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
+from paragon_async.names import distinct_name
+from paragon_async.part import in_thread
+
+T = TypeVar("T")
+Durability = Literal["file", "batch"]
+Format = Literal["jsonl", "parquet"]
+_MARKER = ".paragon-mirror"
+_PLAIN_ID = re.compile(r"[a-z0-9_-]{1,100}")
+
+
+class FolderSink:
+    """Mirrors a sync into *folder*, which is made where it is missing.
+
+    *records* is the format of the rows: `jsonl`, or `parquet` (extra `parquet`).
+
+    *durability* `file`: each content, its name and its folder are flushed before its receipt is
+    written; after a power cut every receipt has its file, complete, and at most the contents in
+    flight are fetched again. `batch`: contents are renamed into place as they come, and flushed
+    together once a page; after a power cut a content of the page in flight can be empty or broken
+    under its final name, it has no receipt then, and the next run fetches it again. In both, rows
+    and state are flushed page by page, and the cursor is never ahead of either.
+
+    Raises `SinkError` when the folder holds files that are not a mirror's, `DestinationError` when
+    the disk refuses. Links are never followed out of the mirror.
+    """
+
+    contents = True
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        durability: Durability = "file",
+        records: Format = "jsonl",
+        disk: Disk | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.identity = f"folder:{self.folder.absolute()}"
+        self.settles = durability == "batch"
+        self._format = records
+        self._disk = disk or SystemDisk()
+        self._files = self.folder / "files"
+        self._records = self.folder / "records"
+        self._segments: Segments = self._rows(0)
+        self.batch_rows = self._segments.batch_rows
+        self._unsettled = False
+
+    async def open(self, feed: int, marks: Mapping[str, int]) -> None:
+        """Make the folders, and drop rows that no commit knows of."""
+        self._segments = self._rows(feed)
+        await self._do(self._prepare)
+        await self._segments.open(marks)
+
+    async def write(self, rows: Sequence[Row], gone: Sequence[Mapping[str, Any]]) -> Mark | None:  # noqa: ARG002  # a row that is gone is left out when the places are tidied
+        """Append *rows*, flushed."""
+        return await self._segments.write(rows) if rows else None
+
+    async def put(self, source: Path, record_id: str, name: str) -> str:
+        """Move *source* into its place, replacing what was there in one instant."""
+        return await self._do(self._put, source, record_id, name)
+
+    async def move(self, location: str, record_id: str, name: str) -> str | None:
+        """Rename a content; done already, it is left as it is."""
+        return await self._do(self._move, location, record_id, name)
+
+    async def adopt(self, record_id: str, name: str, evidence: Evidence) -> Adopted | None:
+        """Take up the file in this place, if its size and its digest are the record's."""
+        return await self._do(self._adopt, record_id, name, evidence)
+
+    async def settle(self) -> None:
+        """Flush all that was put, moved and removed, with one flush of the file system."""
+        if self._unsettled:
+            await self._do(self._disk.sync_all, self.folder)
+            self._unsettled = False
+
+    async def remove(self, record_id: str, keep: str | None = None) -> None:
+        """Remove a record's contents, all but *keep*."""
+        await self._do(self._remove, record_id, keep)
+
+    async def holds(self, location: str, size: int, sha256: str | None) -> bool:
+        """Tell whether the file is there as it was; with *sha256*, all of it is read."""
+        return await self._do(self._holds, location, size, sha256)
+
+    async def lacks(self, marks: Mapping[str, int]) -> list[str]:
+        """Return the files of rows that are missing, cut or unreadable."""
+        return await self._segments.lacks(marks)
+
+    async def tidy(self, index: Index) -> None:
+        """Rewrite the files of rows that hold superseded ones."""
+        await self._segments.tidy(index)
+
+    async def aclose(self) -> None:
+        """Do nothing: no file is kept open."""
+
+    def _rows(self, feed: int) -> Segments:
+        prefix = f"{feed:03d}"
+        if self._format == "jsonl":
+            return LineSegments(self._records, prefix, disk=self._disk)
+        from paragon_async.ingest.sinks.parquet import ParquetSegments  # noqa: PLC0415  # heavy, and an extra
+
+        return ParquetSegments(self._records, prefix, disk=self._disk)
+
+    async def _do(self, work: Callable[..., T], *args: Any) -> T:
+        try:
+            return await in_thread(work, *args)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise DestinationError(
+                f"cannot write to the mirror {str(self.folder)!r}: {reason}",
+                errno=getattr(error, "errno", None),
+            ) from error
+
+    def _prepare(self) -> None:
+        marker = self._records / _MARKER
+        if not marker.exists():
+            for folder in (self._files, self._records):
+                if self._disk.names(folder):
+                    raise SinkError(
+                        f"{str(folder)!r} holds files that are no mirror's: choose an empty folder"
+                    )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        made = self._disk.make_folder(self._files)
+        made |= self._disk.make_folder(self._records)
+        if not marker.exists():
+            self._disk.close(self._disk.create(marker))
+            self._disk.sync_folder(self._records)
+        if made:
+            self._disk.sync_folder(self.folder)
+
+    def _put(self, source: Path, record_id: str, name: str) -> str:
+        home = self._files / _component(record_id)
+        made = self._disk.make_folder(home)
+        if not self.settles:
+            self._flush(source)
+        self._disk.replace(source, home / name)
+        self._named(home, made)
+        return self._location(home / name)
+
+    def _move(self, location: str, record_id: str, name: str) -> str | None:
+        home = self._files / _component(record_id)
+        old, new = self.folder / location, home / name
+        if old != new and _is_file(old):
+            self._disk.replace(old, new)
+            self._named(home, made=False)
+        return self._location(new) if _is_file(new) else None
+
+    def _adopt(self, record_id: str, name: str, evidence: Evidence) -> Adopted | None:
+        home = self._files / _component(record_id)
+        path = home / name
+        if not _is_file(path) or path.stat().st_size != evidence.size:
+            return None
+        found = _digests(path, {"sha256", evidence.algorithm or "sha256"})
+        if found[evidence.algorithm or "sha256"] != evidence.digest:
+            return None
+        self._flush(path)
+        self._named(home, made=True)
+        return Adopted(self._location(path), found["sha256"])
+
+    def _remove(self, record_id: str, keep: str | None) -> None:
+        home = self._files / _component(record_id)
+        kept = None if keep is None else (self.folder / keep).name
+        names = self._disk.names(home)
+        for name in names:
+            if name != kept:
+                self._disk.unlink(home / name)
+                self._unsettled = True
+        if keep is None and home.exists():
+            self._disk.remove_folder(home)
+            self._unsettled = True
+
+    def _holds(self, location: str, size: int, sha256: str | None) -> bool:
+        path = self.folder / location
+        if not _is_file(path) or path.stat().st_size != size:
+            return False
+        if sha256 is None:
+            return True
+        return _digests(path, {"sha256"})["sha256"] == sha256
+
+    def _named(self, home: Path, made: bool) -> None:  # noqa: FBT001  # a fact
+        """Make a name last: at once, or at the next `settle`."""
+        if self.settles:
+            self._unsettled = True
+            return
+        self._disk.sync_folder(home)
+        if made:
+            self._disk.sync_folder(self._files)
+
+    def _flush(self, path: Path) -> None:
+        file = self._disk.append(path)
+        try:
+            self._disk.sync(file)
+        finally:
+            self._disk.close(file)
+
+    def _location(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+def _component(record_id: str) -> str:
+    """Return the name of a record's folder: its id, where that is harmless everywhere."""
+    if _PLAIN_ID.fullmatch(record_id):
+        return record_id
+    return distinct_name(record_id, record_id)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _digests(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
+    running = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            for one in running.values():
+                one.update(chunk)
+    return {name: one.hexdigest() for name, one in running.items()}

@@ -1,0 +1,357 @@
+"""Rows as JSON lines in numbered files of a folder, and what all numbered files have in common.
+
+    Places              numbers, leftovers, and the rewriting of places, for any format
+    ├── LineSegments    files that grow by a line for each row
+    └── ParquetSegments in parquet.py: a file for each write
+    Beside              a file on its way to be a place: written beside, synced, renamed
+
+A place is the name of its file. A number that was ever seen is never given again, so a file that a
+power cut brings back is never taken for another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import secrets
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from paragon_async.disk import Disk, SystemDisk
+from paragon_async.errors import SinkError
+from paragon_async.ingest.sinks.protocol import Index, Mark, Place, Row
+from paragon_async.ingest.sinks.tidying import groups
+from paragon_async.part import finished, in_thread
+
+_FULL = 32 << 20
+_STEP = 1 << 20
+_ASK = 500
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+_read = msgspec.json.Decoder(_Identified).decode
+
+
+@contextlib.contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn what the system, or a damaged file, raises about *path* into a `SinkError`."""
+    try:
+        yield
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SinkError(f"{str(path)!r} cannot be used: {reason}") from error
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a regular file, -1 where there is none; a link is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = path.lstat()
+        return found.st_size if stat.S_ISREG(found.st_mode) else -1
+    return -1
+
+
+class Beside(ABC):
+    """A file on its way to be a place, made of rows of old ones. All methods block."""
+
+    def __init__(self, folder: Path, prefix: str, disk: Disk) -> None:
+        self.size = 0
+        self._disk = disk
+        self._path = folder / f".paragon-{prefix}-{secrets.token_hex(8)}.part"
+        self._file: int | None = None
+
+    @abstractmethod
+    def take(self, path: Path, size: int, numbers: set[int]) -> None:
+        """Copy the rows with these *numbers*, counted from 0, of the first *size* bytes of *path*."""
+
+    def write(self, data: bytes) -> None:
+        """Append *data*; the first call makes the file."""
+        if self._file is None:
+            self._file = self._disk.create(self._path)
+        self._disk.write(self._file, data)
+        self.size += len(data)
+
+    def commit(self, target: Path) -> None:
+        """Give what was written its name, for good."""
+        file, self._file = self._file, None
+        if file is None:
+            raise ValueError("nothing was written")
+        try:
+            self._disk.sync(file)
+        finally:
+            self._disk.close(file)
+        self._disk.replace(self._path, target)
+        self._path = target
+        self._disk.sync_folder(target.parent)
+
+    def discard(self) -> None:
+        """Remove what was written, under whichever name it lies by now."""
+        file, self._file = self._file, None
+        # Whatever went wrong is what the caller must hear of, not this.
+        with contextlib.suppress(OSError, ValueError):
+            if file is not None:
+                self._disk.close(file)
+        with contextlib.suppress(OSError, ValueError):
+            self._disk.unlink(self._path)
+
+
+class Places(ABC):
+    """Numbered files of one prefix in one folder; the methods are those of `Segments`.
+
+    A file that is being made has a name that begins with a dot, and is swept by the next `open`.
+    Every method raises `SinkError` when the disk refuses or a place is damaged.
+    """
+
+    batch_rows = 1
+    _suffix: str
+
+    def __init__(self, folder: Path, prefix: str, full: int, disk: Disk | None) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._full = full
+        self._disk = disk or SystemDisk()
+        self._number = 0
+        self._name = re.compile(rf"{re.escape(prefix)}-([0-9]{{6,}}){re.escape(self._suffix)}")
+        self._part = re.compile(rf"\.paragon-{re.escape(prefix)}-[0-9a-f]{{16}}\.part")
+        self._place: str | None = None  # the one that still grows, in a format that can
+
+    async def open(self, marks: Mapping[str, int]) -> None:
+        """Make the folder, and drop what no commit knows of; *marks* is size by place.
+
+        Places of this prefix that are not in *marks* are removed, bytes after a mark's size are cut
+        off. A place that is missing or too short is left as it is, for `lacks` to find.
+        """
+        await in_thread(self._open, marks)
+
+    async def lacks(self, marks: Mapping[str, int]) -> list[str]:
+        """Return the places that are missing, hold less than their mark says, or cannot be read."""
+        return await in_thread(lambda: [p for p in marks if not self._is_whole(p, marks[p])])
+
+    async def tidy(self, index: Index) -> None:
+        """Rewrite places so that each record stands once, in its current form; merge small places.
+
+        Holds the ids of one old place and about 1 MiB of rows, whatever the places amount to, and
+        the ids of one new place. Each new place is durable before *index* hears of it, and the old
+        ones go only after that: wherever this ends, `open` finds each current row once. Cancelling
+        drops the new place, or finishes with it. A place that is damaged or holds fewer current rows
+        than *index* says is an error and stays untouched.
+        """
+        places = await index.places()
+        for group in groups(places, self._full, self._place):
+            await self._rewrite(index, {name: places[name] for name in group})
+
+    @abstractmethod
+    def _survey(self, path: Path, size: int) -> dict[str, int]:
+        """Return the number of the last row of each id in the first *size* bytes of *path*."""
+
+    @abstractmethod
+    def _beside(self) -> Beside: ...
+
+    def _is_whole(self, place: str, size: int) -> bool:
+        with contextlib.suppress(OSError):
+            path = self._folder / place
+            return size_of(path) >= size and os.access(path, os.R_OK)
+        return False
+
+    def _open(self, marks: Mapping[str, int]) -> None:
+        with refusals(self._folder):
+            self._make_folder()
+            found = self._disk.names(self._folder)
+            matches = [self._name.fullmatch(name) for name in {*found, *marks}]
+            self._number = max([self._number, *(int(match[1]) for match in matches if match)])
+            ours = [n for n in found if self._name.fullmatch(n) or self._part.fullmatch(n)]
+            self._remove([name for name in ours if name not in marks])
+
+    def _make_folder(self) -> None:
+        above = [self._folder, *self._folder.parents]
+        missing = itertools.takewhile(lambda folder: not folder.is_dir(), above)
+        for folder in reversed(list(missing)):
+            self._disk.make_folder(folder)
+            self._disk.sync_folder(folder.parent)
+
+    def _remove(self, names: Sequence[str]) -> None:
+        """Remove files for good: a power cut must not bring back what counts no more."""
+        for name in names:
+            self._disk.unlink(self._folder / name)
+        if names:
+            self._disk.sync_folder(self._folder)
+
+    def _next(self) -> str:
+        self._number += 1
+        return f"{self._prefix}-{self._number:06d}{self._suffix}"
+
+    async def _rewrite(self, index: Index, old: Mapping[str, Place]) -> None:
+        copy = self._beside()
+        ids: list[str] = []
+        mark = None
+        try:
+            for name, place in old.items():
+                living = await self._living(index, name, place)
+                ids += living
+                with refusals(path := self._folder / name):
+                    await in_thread(copy.take, path, place.size, set(living.values()))
+            if ids:
+                with refusals(path := self._folder / self._next()):
+                    await in_thread(copy.commit, path)
+                mark = Mark(path.name, copy.size, len(ids))
+        except BaseException:
+            await in_thread(copy.discard)
+            raise
+        # From here on nobody may guess how far it came: it runs to its end, also when cancelled.
+        await finished(asyncio.ensure_future(self._settle(index, list(old), mark, ids)))
+
+    async def _living(self, index: Index, name: str, place: Place) -> dict[str, int]:
+        """Return the ids whose current row is in a place, and the numbers of these rows."""
+        with refusals(path := self._folder / name):
+            if size_of(path) < place.size:
+                raise ValueError("it is missing, or shorter than it was")
+            last = await in_thread(self._survey, path, place.size)
+        ids = list(last)
+        living: dict[str, int] = {}
+        for start in range(0, len(ids), _ASK):
+            block = ids[start : start + _ASK]
+            current = await index.current(name, block)
+            living |= {found: last[found] for found in block if found in current}
+        if len(living) < (wanted := place.rows - place.stale):
+            raise SinkError(f"{str(path)!r} has {len(living)} current records, not {wanted}")
+        return living
+
+    async def _settle(
+        self, index: Index, old: Sequence[str], mark: Mark | None, ids: Sequence[str]
+    ) -> None:
+        await index.moved(old, mark, ids)
+        with refusals(self._folder):
+            await in_thread(self._remove, old)
+
+
+class LineSegments(Places):
+    """Files `<prefix>-000001.jsonl` in *folder*, a line for each row; the next begins at *full* bytes.
+
+    A write is appended and synced, never begun where another one failed: what that left is cut off
+    first. Only the file with the highest number grows, so that later lines are newer ones.
+    """
+
+    _suffix = ".jsonl"
+
+    def __init__(
+        self, folder: Path, prefix: str, *, full: int = _FULL, disk: Disk | None = None
+    ) -> None:
+        super().__init__(folder, prefix, full, disk)
+        self._size = 0  # bytes of the growing place that a returned mark stands for
+
+    async def write(self, rows: Sequence[Row]) -> Mark:
+        """Append *rows* to one place, durably.
+
+        When it fails or is cancelled, nothing of *rows* counts, and the next write may follow.
+        """
+        return await self.append([row.line for row in rows])
+
+    async def append(self, lines: Sequence[bytes]) -> Mark:
+        """Append *lines*, each without its end; promises as for `write`."""
+        try:
+            with refusals(self._folder):
+                size = await in_thread(self._append, lines)
+        except BaseException:
+            await in_thread(self._retract)
+            raise
+        self._size = size
+        return Mark(self._place or "", size, len(lines))
+
+    def _open(self, marks: Mapping[str, int]) -> None:
+        super()._open(marks)
+        for place, size in marks.items():
+            with refusals(self._folder / place):
+                self._cut(self._folder / place, size)
+        known = {int(match[1]): match[0] for match in map(self._name.fullmatch, marks) if match}
+        self._place = known[max(known)] if known else None
+        self._size = marks[self._place] if self._place else 0
+
+    async def _settle(
+        self, index: Index, old: Sequence[str], mark: Mark | None, ids: Sequence[str]
+    ) -> None:
+        # Should this fail, nobody knows which place counts: then the next write begins a new one.
+        place, self._place = self._place, None
+        await super()._settle(index, old, mark, ids)
+        if mark is not None:
+            self._place, self._size = mark.place, mark.size
+        elif place not in old:
+            self._place = place
+
+    def _cut(self, path: Path, size: int) -> None:
+        if size_of(path) <= size:
+            return
+        file = self._disk.append(path)
+        try:
+            self._disk.truncate(file, size)
+            self._disk.sync(file)
+        finally:
+            self._disk.close(file)
+
+    def _append(self, lines: Sequence[bytes]) -> int:
+        data = b"".join(part for line in lines for part in (line, b"\n"))
+        path = self._folder / self._growing()
+        file = self._disk.append(path) if self._size else self._disk.create(path)
+        try:
+            self._disk.truncate(file, self._size)
+            self._disk.write(file, data)
+            self._disk.sync(file)
+        finally:
+            self._disk.close(file)
+        if not self._size:
+            self._disk.sync_folder(self._folder)
+        return self._size + len(data)
+
+    def _growing(self) -> str:
+        """Return the place to append to: the last one, unless it is full, or somebody cut it."""
+        intact = self._place and size_of(self._folder / self._place) >= self._size
+        if self._place and intact and 0 < self._size < self._full:
+            return self._place
+        self._place, self._size = self._next(), 0
+        return self._place
+
+    def _retract(self) -> None:
+        # The next write makes sure of it; this is for readers that come before.
+        with contextlib.suppress(OSError, ValueError):
+            if self._place and self._size:
+                self._cut(self._folder / self._place, self._size)
+            elif self._place:
+                self._disk.unlink(self._folder / self._place)
+
+    def _survey(self, path: Path, size: int) -> dict[str, int]:
+        return {_read(line).id: number for number, line in enumerate(_lines(path, size))}
+
+    def _beside(self) -> Beside:
+        return _LinesBeside(self._folder, self._prefix, self._disk)
+
+
+class _LinesBeside(Beside):
+    def take(self, path: Path, size: int, numbers: set[int]) -> None:
+        block = bytearray()
+        for number, line in enumerate(_lines(path, size)):
+            if number in numbers:
+                block += line
+            if len(block) >= _STEP:
+                self.write(bytes(block))
+                block.clear()
+        if block:
+            self.write(bytes(block))
+
+
+def _lines(path: Path, size: int) -> Iterator[bytes]:
+    """Yield the lines, with their ends, of the first *size* bytes of a file."""
+    with path.open("rb") as file:
+        while size:
+            line = file.readline(size)
+            if not line.endswith(b"\n"):
+                raise ValueError("it ends too early, or within a line")
+            size -= len(line)
+            yield line

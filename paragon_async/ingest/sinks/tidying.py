@@ -1,0 +1,41 @@
+"""Which places of rows are worth rewriting, and together with which others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paragon_async.ingest.sinks.protocol import Place
+
+_SMALL = 4
+_MANY = 8
+
+
+def groups(places: Mapping[str, Place], full: int, open_place: str | None) -> list[list[str]]:
+    """Return groups of places, each to be rewritten into one of at most *full* bytes, in order.
+
+    A place with a stale row is always rewritten, so that afterwards each record stands once. Places
+    below a quarter of *full* are merged once there are many, so that a mirror that follows a feed
+    for years does not crumble; the one still being filled, *open_place*, only when it is stale.
+    """
+    stale = {name for name, place in places.items() if place.stale}
+    small = {
+        name
+        for name, place in places.items()
+        if place.size * _SMALL < full and name != open_place and name not in stale
+    }
+    chosen = stale | (small if len(small) > _MANY else set())
+    found: list[list[str]] = []
+    room = 0
+    for name in sorted(chosen):
+        size = _living(places[name])
+        if not found or size > room:
+            found.append([])
+            room = full
+        found[-1].append(name)
+        room -= size
+    return found
+
+
+def _living(place: Place) -> int:
+    """Estimate the bytes that are left of a place once it is rewritten."""
+    return place.size * (place.rows - place.stale) // max(1, place.rows)

@@ -1,0 +1,134 @@
+"""The state of a mirror: a SQLite file in the destination, and who may write to it.
+
+folder/.paragon/state.db     feeds, receipts, dead letters, runs (`schema`)
+folder/.paragon/lock         who works on it (`lock`)
+folder/.paragon/tmp/         contents on their way; swept when the state is opened
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from paragon_async.disk import Disk, SystemDisk
+from paragon_async.errors import DestinationError, IngestError
+from paragon_async.ingest import schema
+from paragon_async.ingest.book import Book
+from paragon_async.ingest.database import Database
+from paragon_async.ingest.lock import Lock
+from paragon_async.ingest.values import Feed
+from paragon_async.part import in_thread
+
+HOME = ".paragon"
+
+
+class State:
+    """The state in *folder*: `async with State("mirror") as state`, then pass it to each `Ingest`.
+
+    An `Ingest` that is given a path opens and closes the state by itself. Entering a state that is
+    open already shares it. One process at a time may hold it: `StateHeldError` names the other.
+    Raises `StateError`, changing nothing, for a damaged or foreign file, or one of a newer version.
+    *disk* and *connect* stand in for the machine's disk and SQLite, in tests.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        disk: Disk | None = None,
+        connect: schema.Connect = schema.connect,
+    ) -> None:
+        self.folder = Path(folder)
+        self.disk = disk or SystemDisk()
+        self._home = self.folder / HOME
+        self._connect = connect
+        self._lock = Lock(self._home / "lock")
+        self._database: Database | None = None
+        self._users = 0
+        self._door = asyncio.Lock()
+        self._running: set[Feed] = set()
+
+    @property
+    def spool(self) -> Path:
+        """The folder for contents on their way."""
+        return self._home / "tmp"
+
+    async def book(self, feed: Feed, sink: str) -> Book:
+        """Return the book of a feed that goes to *sink*, which is noted relative to the state."""
+        if self._database is None:
+            raise IngestError("the state is not open: use it as `async with state`")
+        # A mirror that is moved as a whole stays the same mirror.
+        sink = sink.replace(str(self.folder.absolute()), ".")
+        return await Book.open(self._database, feed, sink)
+
+    @contextmanager
+    def claimed(self, feed: Feed) -> Generator[None, None, None]:
+        """Hold a feed for one run; `IngestError` when another run in this process has it."""
+        if feed in self._running:
+            raise IngestError(f"{feed} is being ingested already")
+        self._running.add(feed)
+        try:
+            yield
+        finally:
+            self._running.discard(feed)
+
+    async def __aenter__(self) -> Self:
+        async with self._door:
+            if not self._users:
+                try:
+                    await self._open()
+                except BaseException:
+                    await self._close()
+                    raise
+            self._users += 1
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._users -= 1
+        if not self._users:
+            await self._close()
+
+    async def _open(self) -> None:
+        await in_thread(self._prepare)
+        database = Database(self._home / "state.db", self.disk, self._connect)
+        await database.open()
+        self._database = database
+
+    async def _close(self) -> None:
+        database, self._database = self._database, None
+        try:
+            if database is not None:
+                await database.aclose()
+        finally:
+            self._lock.release()
+
+    def _prepare(self) -> None:
+        """Make the folders, take the lock, and drop what a killed run left on its way."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = self.disk.make_folder(self._home)
+            self._lock.take()
+            made |= self.disk.make_folder(self.spool)
+            for name in self.disk.names(self.spool):
+                self.disk.unlink(self.spool / name)
+            for name in self.disk.names(self._home):
+                if name.endswith(".new"):
+                    self.disk.unlink(self._home / name)
+            if made:
+                self.disk.sync_folder(self._home)
+                self.disk.sync_folder(self.folder)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DestinationError(
+                f"cannot use {str(self.folder)!r} for a mirror: {reason}", errno=error.errno
+            ) from error

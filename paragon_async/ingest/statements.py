@@ -1,0 +1,305 @@
+"""The SQL over the tables of `schema`: plain functions over a connection, each within a transaction.
+
+Nothing here commits; `database` does, for a group of calls at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from paragon_async.errors import SinkError, StateError
+from paragon_async.ingest import places
+from paragon_async.ingest.sinks.protocol import Mark
+from paragon_async.ingest.values import DeadLetter, Feed, Receipt
+
+_RUNS_KEPT = 200
+_RECEIPT = "c.version, c.path, c.size, c.sha256, c.content_type, c.verified_by"
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What is known of a record: its line's *digest*, None unless it is alive, and its receipt."""
+
+    digest: bytes | None = None
+    receipt: Receipt | None = None
+    is_dead: bool = False
+    is_doomed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Batch:
+    """Everything that one commit changes; all of it may be empty.
+
+    *rows* are digests by id, durable at *mark*; *receipts* are of contents that a sink has settled;
+    *healed* are no dead letters any more, *spared* no longer doomed, *doomed* are to be deleted, each
+    with its reason; *seen* was met by pass *pass_no*.
+    """
+
+    rows: Mapping[str, bytes] = attrs.field(factory=dict)
+    receipts: Sequence[Receipt] = ()
+    mark: Mark | None = None
+    cursor: str | None = None
+    dead: Sequence[DeadLetter] = ()
+    healed: Sequence[str] = ()
+    spared: Sequence[str] = ()
+    doomed: Mapping[str, str] = attrs.field(factory=dict)
+    seen: Sequence[str] = ()
+    pass_no: int | None = None
+
+
+def find_feed(db: sqlite3.Connection, feed: Feed, sink: str) -> int:
+    """Return the number of *feed*, beginning it where it is new; a sink holds one feed only."""
+    key = (feed.project, feed.user, feed.sync)
+    row = db.execute(
+        "SELECT feed, sink FROM feeds WHERE project = ? AND user = ? AND sync = ?", key
+    ).fetchone()
+    other = db.execute(
+        "SELECT user, sync FROM feeds WHERE sink = ? AND feed IS NOT ?", (sink, row and row[0])
+    ).fetchone()
+    if other:
+        raise SinkError(
+            f"the destination {sink} already holds sync {other[1]} of user {other[0]}: "
+            "give each sync a destination of its own"
+        )
+    if row is None:
+        insert = "INSERT INTO feeds(project, user, sync, sink, seal) VALUES (?, ?, ?, ?, ?)"
+        return db.execute(insert, (*key, sink, _seal(feed, None))).lastrowid or 0
+    if row[1] != sink:
+        raise SinkError(
+            f"{feed} goes to {row[1]} by this state, not to {sink}: use a state folder for each"
+        )
+    return int(row[0])
+
+
+def cursor_of(db: sqlite3.Connection, number: int, feed: Feed) -> str | None:
+    """Return the saved cursor, if its row is as it was written."""
+    cursor, seal = db.execute("SELECT cursor, seal FROM feeds WHERE feed = ?", (number,)).fetchone()
+    if seal != _seal(feed, cursor):
+        raise StateError(f"the saved cursor of {feed} is damaged: ingest into a new destination")
+    found: str | None = cursor
+    return found
+
+
+def look(db: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Known]:
+    """Return what is known of *ids*; those never met are left out."""
+    found: dict[str, Known] = {}
+    for block, marks in places.blocks(ids):
+        rows = db.execute(
+            f"SELECT r.id, r.digest, d.id IS NOT NULL, r.doomed IS NOT NULL, {_RECEIPT} "  # noqa: S608  # constants
+            "FROM records r LEFT JOIN receipts c ON c.feed = r.feed AND c.id = r.id "
+            "LEFT JOIN dead d ON d.feed = r.feed AND d.id = r.id "
+            f"WHERE r.feed = ? AND r.id IN ({marks})",
+            (feed, *block),
+        )
+        for id_, digest, dead, doomed, *rest in rows:
+            receipt = None if rest[0] is None else _receipt(id_, *rest)
+            found[id_] = Known(
+                digest=digest, receipt=receipt, is_dead=bool(dead), is_doomed=bool(doomed)
+            )
+        # A crash between a content and its page leaves a receipt without a row, or a letter.
+        rows = db.execute(
+            f"SELECT c.id, {_RECEIPT} FROM receipts c "  # noqa: S608  # as above
+            f"WHERE c.feed = ? AND c.id IN ({marks})",
+            (feed, *block),
+        )
+        for id_, *rest in rows:
+            if id_ not in found:
+                found[id_] = Known(receipt=_receipt(id_, *rest))
+    return found
+
+
+def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> None:
+    """Note contents that are durable."""
+    now = time.time()
+    db.executemany(
+        "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (feed, r.id, r.version, r.path, r.size, r.sha256, r.content_type,
+             json.dumps(r.verified_by), now)
+            for r in receipts
+        ],
+    )  # fmt: skip
+
+
+def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> None:
+    """Apply a `Batch`: rows, letters, dooms and cursor, all or nothing."""
+    place = places.fill(db, number, batch.mark)
+    places.supersede(db, number, batch.rows)
+    db.executemany(
+        "INSERT INTO records(feed, id, digest, place) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET digest = excluded.digest, place = excluded.place, deleted_at = NULL, doomed = NULL",
+        [(number, id_, digest, place) for id_, digest in batch.rows.items()],
+    )
+    receive(db, number, batch.receipts)
+    heal(db, number, batch.healed)
+    bury(db, number, batch.dead)
+    db.executemany(
+        "UPDATE records SET doomed = NULL WHERE feed = ? AND id = ?",
+        [(number, id_) for id_ in batch.spared],
+    )
+    db.executemany(
+        "UPDATE records SET doomed = ? WHERE feed = ? AND id = ? AND deleted_at IS NULL",
+        [(reason, number, id_) for id_, reason in batch.doomed.items()],
+    )
+    db.executemany(
+        "UPDATE records SET pass = ? WHERE feed = ? AND id = ?",
+        [(batch.pass_no, number, id_) for id_ in batch.seen],
+    )
+    if batch.cursor is not None:
+        db.execute(
+            "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
+            (batch.cursor, _seal(feed, batch.cursor), number),
+        )
+
+
+def heal(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
+    """Remove dead letters."""
+    db.executemany("DELETE FROM dead WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+
+
+def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> None:
+    """Note dead letters; one that is there already counts its attempts on."""
+    now = time.time()
+    db.executemany(
+        "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
+        "name = excluded.name, kind = excluded.kind, reason = excluded.reason, "
+        "passing = excluded.passing, attempts = attempts + 1, last_at = excluded.last_at",
+        [(feed, d.id, d.name, d.kind, d.reason, d.passing, now, now) for d in letters],
+    )
+
+
+def drop_receipts(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
+    """Forget contents that are gone or altered."""
+    db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+
+
+def letters(db: sqlite3.Connection, feed: int) -> list[DeadLetter]:
+    """Return all dead letters, those that failed longest ago first."""
+    return [
+        DeadLetter(
+            id=row[0], name=row[1], kind=row[2], reason=row[3], passing=bool(row[4]),
+            attempts=row[5], first_at=row[6], last_at=row[7],
+        )
+        for row in db.execute(
+            "SELECT id, name, kind, reason, passing, attempts, first_at, last_at FROM dead "
+            "WHERE feed = ? ORDER BY last_at, id", (feed,),
+        )
+    ]  # fmt: skip
+
+
+def alive(db: sqlite3.Connection, feed: int) -> int:
+    """Return how many records the mirror holds, doomed ones among them."""
+    row = db.execute(
+        "SELECT count(*) FROM records WHERE feed = ? AND deleted_at IS NULL", (feed,)
+    ).fetchone()
+    return int(row[0])
+
+
+def count_doomed(db: sqlite3.Connection, feed: int) -> int:
+    """Return how many records are to be deleted."""
+    row = db.execute(
+        "SELECT count(*) FROM records WHERE feed = ? AND doomed IS NOT NULL", (feed,)
+    ).fetchone()
+    return int(row[0])
+
+
+def doomed(db: sqlite3.Connection, feed: int, limit: int) -> list[str]:
+    """Return ids of records that are to be deleted."""
+    rows = db.execute(
+        "SELECT id FROM records WHERE feed = ? AND doomed IS NOT NULL ORDER BY id LIMIT ?",
+        (feed, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def delete(db: sqlite3.Connection, feed: int, ids: Sequence[str], mark: Mark | None) -> None:
+    """Note that records are gone from the destination: what is left of each is when."""
+    places.fill(db, feed, mark)
+    places.supersede(db, feed, ids)
+    now = time.time()
+    keys = [(feed, id_) for id_ in ids]
+    db.executemany(
+        "UPDATE records SET deleted_at = ?, doomed = NULL, digest = NULL, place = NULL "
+        "WHERE feed = ? AND id = ?",
+        [(now, *key) for key in keys],
+    )
+    db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", keys)
+    db.executemany("DELETE FROM dead WHERE feed = ? AND id = ?", keys)
+
+
+def receipts(db: sqlite3.Connection, feed: int, after: str, limit: int) -> list[Receipt]:
+    """Return receipts in the order of their ids, from behind *after*."""
+    rows = db.execute(
+        f"SELECT c.id, {_RECEIPT} FROM receipts c WHERE c.feed = ? AND c.id > ? "  # noqa: S608  # a constant
+        "ORDER BY c.id LIMIT ?",
+        (feed, after, limit),
+    )
+    return [_receipt(*row) for row in rows]
+
+
+def mark_running(db: sqlite3.Connection, feed: int, running: bool) -> bool:  # noqa: FBT001  # a value
+    """Note that a run begins or ends; return whether the one before was cut off."""
+    row = db.execute("SELECT running FROM feeds WHERE feed = ?", (feed,)).fetchone()
+    db.execute("UPDATE feeds SET running = ? WHERE feed = ?", (running, feed))
+    return bool(row[0])
+
+
+def begin_pass(db: sqlite3.Connection, feed: int) -> int:
+    """Return the number of a new complete pass."""
+    db.execute("UPDATE feeds SET passes = passes + 1 WHERE feed = ?", (feed,))
+    row = db.execute("SELECT passes FROM feeds WHERE feed = ?", (feed,)).fetchone()
+    return int(row[0])
+
+
+def doom_unseen(db: sqlite3.Connection, feed: int, pass_no: int) -> None:
+    """Doom the living that a complete pass did not meet."""
+    db.execute(
+        "UPDATE records SET doomed = 'reconcile' WHERE feed = ? AND deleted_at IS NULL "
+        "AND doomed IS NULL AND pass IS NOT ?",
+        (feed, pass_no),
+    )
+
+
+def log_run(db: sqlite3.Connection, feed: int, run: tuple[str, float, str, str]) -> None:
+    """Keep what a run did: kind, start, outcome, report as JSON; the oldest runs are forgotten."""
+    db.execute(
+        "INSERT INTO runs(feed, kind, started_at, outcome, report) VALUES (?, ?, ?, ?, ?)",
+        (feed, *run),
+    )
+    db.execute(
+        "DELETE FROM runs WHERE feed = ? AND run NOT IN "
+        "(SELECT run FROM runs WHERE feed = ? ORDER BY run DESC LIMIT ?)",
+        (feed, feed, _RUNS_KEPT),
+    )
+
+
+def _receipt(  # noqa: PLR0917  # a row of the table
+    id_: str,
+    version: str,
+    path: str,
+    size: int,
+    sha256: str,
+    content_type: str | None,
+    verified_by: str,
+) -> Receipt:
+    return Receipt(
+        id=id_,
+        version=version,
+        path=path,
+        size=size,
+        sha256=sha256,
+        content_type=content_type,
+        verified_by=tuple(json.loads(verified_by)),
+    )
+
+
+def _seal(feed: Feed, cursor: str | None) -> bytes:
+    """Return a digest that shows whether the row of the cursor was altered."""
+    text = json.dumps([feed.project, feed.user, feed.sync, cursor])
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
