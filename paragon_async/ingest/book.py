@@ -54,6 +54,14 @@ class Book:
         """Return the dead letters."""
         return await self._database.run(lambda db: statements.letters(db, self.number))
 
+    async def count_letters(self) -> int:
+        """Return how many dead letters there are."""
+        return await self._database.run(lambda db: statements.count_letters(db, self.number))
+
+    async def due(self, attempts: int) -> list[str]:
+        """Return ids of letters that the next run tries again: tried less than *attempts* times."""
+        return await self._database.run(lambda db: statements.due(db, self.number, attempts))
+
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Note dead letters alone."""
         await self._database.run(lambda db: statements.bury(db, self.number, letters))
@@ -106,11 +114,13 @@ class Book:
         """Forget contents that are gone or altered."""
         await self._database.run(lambda db: statements.drop_receipts(db, self.number, ids))
 
-    async def mark_running(self, running: bool) -> bool:  # noqa: FBT001  # a value
-        """Note that a run begins or ends; return whether the one before was cut off."""
-        return await self._database.run(
-            lambda db: statements.mark_running(db, self.number, running)
-        )
+    async def was_cut(self) -> bool | None:
+        """Return whether the run before was cut off, None where there was none."""
+        return await self._database.run(lambda db: statements.running(db, self.number))
+
+    async def mark_running(self, is_running: bool) -> None:  # noqa: FBT001  # a value
+        """Note that a run begins, or that it came to its end."""
+        await self._database.run(lambda db: statements.mark_running(db, self.number, is_running))
 
     async def begin_pass(self) -> int:
         """Return the number of a new complete pass."""

@@ -21,6 +21,7 @@ import attrs
 
 from paragon_async.api import subject
 from paragon_async.client import ConnectedUser
+from paragon_async.convert import either
 from paragon_async.errors import (
     ApiError,
     AuthenticationError,
@@ -34,6 +35,7 @@ from paragon_async.ingest.sinks.protocol import Sink
 from paragon_async.ingest.statements import Known
 from paragon_async.ingest.values import DeadLetter, Receipt, Wanted, version_of
 from paragon_async.models import Record
+from paragon_async.models.records import FOLDER
 from paragon_async.names import safe_name
 from paragon_async.part import in_thread
 
@@ -79,15 +81,14 @@ class Contents:
 
     def plan(self, record: Record, known: Known) -> Need | DeadLetter:
         """Decide what a record's content needs; a record that cannot be read becomes a letter."""
+        if not self.sink.contents or not has_content(record) or not self.wanted(record):
+            return Need.NOTHING
         try:
-            item = subject.of(record)
+            subject.of(record)
         except DecodeError as error:
             return judge(error, record)
-        # Folders and tombstones have none, whatever the caller's filter says.
-        if not self.sink.contents or item.is_folder or not self.wanted(record):
-            return Need.NOTHING
         receipt = known.receipt
-        if receipt is None or not receipt.version or receipt.version != version_of(record.data):
+        if receipt is None or receipt.version != version_of(record.data):
             return Need.FETCH
         return Need.KEEP if Path(receipt.path).name == _name(record) else Need.MOVE
 
@@ -119,7 +120,7 @@ class Contents:
                 await in_thread(self._drop, saved.path)
             receipt = Receipt(
                 id=record.id,
-                version=version_of(record.data) or "",
+                version=version_of(record.data),
                 path=path,
                 size=saved.size,
                 sha256=saved.sha256,
@@ -139,7 +140,7 @@ class Contents:
         """Make do with a content that is there already, or return None."""
         version = version_of(record.data)
         receipt = known.receipt
-        if receipt and version is not None and receipt.version == version:
+        if receipt and receipt.version == version:
             path = await self.sink.move(receipt.path, record.id, _name(record))
             return Fetched(receipt=attrs.evolve(receipt, path=path)) if path else None
         evidence = subject.of(record).evidence
@@ -151,7 +152,7 @@ class Contents:
         return Fetched(
             receipt=Receipt(
                 id=record.id,
-                version=version or "",
+                version=version,
                 path=adopted.location,
                 size=evidence.size,
                 sha256=adopted.sha256,
@@ -204,6 +205,17 @@ def judge(error: ParagonError, record: Record) -> DeadLetter:
         # A file that changed since its record was pulled is whole again with its next record.
         passing=error.retryable or kind == "corrupt",
     )
+
+
+def has_content(record: Record) -> bool:
+    """Tell files and tickets from folders, tombstones and all that lives in a CRM. Pure."""
+    data = record.data
+    if record.deleted or "objectType" in data or "object_type" in data:
+        return False
+    if "title" in data or "originalRecord" in data or "original_record" in data:
+        return True
+    mime_type, size = either(data, "mimeType", "mime_type"), data.get("size")
+    return bool(mime_type or size) and mime_type != FOLDER
 
 
 def label_of(record: Record) -> str | None:

@@ -23,7 +23,7 @@ import attrs
 
 from paragon_async.client import ConnectedUser
 from paragon_async.clock import Clock, SystemClock
-from paragon_async.errors import ConfigurationError, DestinationError, IngestError
+from paragon_async.errors import ConfigurationError, DestinationError, IngestError, SinkError
 from paragon_async.ingest import deletes, refresh
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.committer import Committer
@@ -124,8 +124,7 @@ class Ingest:
         and the next run goes on from there.
         """
         async with self._open("run") as run:
-            due = [d.id for d in await run.book.letters() if d.passing and d.attempts < _RETRIES]
-            await self._pipe(run, self._again(run, due))
+            await self._pipe(run, self._again(run, await run.book.due(_RETRIES)))
             pages = self._user.records.pages(
                 self.feed.sync, after=run.frontier.cursor, page_size=self._page_size
             )
@@ -243,11 +242,7 @@ class Ingest:
                 book = await state.book(self.feed, self._sink.identity)
                 outcome = "stopped"
                 try:
-                    was_cut = await book.mark_running(True)
-                    cursor = await book.cursor()
-                    self._tally.report.cursor = cursor
-                    await self._sink.open(book.number, await _marks(book))
-                    yield _Run(book=book, frontier=Frontier(cursor), is_resumed=was_cut)
+                    yield await self._begin(book)
                     await self._sink.settle()
                     await self._sink.tidy(book)
                     await book.mark_running(False)
@@ -259,10 +254,23 @@ class Ingest:
                     with anyio.CancelScope(shield=True):
                         await self._end(book, kind, started, outcome)
 
+    async def _begin(self, book: Book) -> _Run:
+        cursor = await book.cursor()
+        self._tally.report.cursor = cursor
+        was_cut = await book.was_cut()
+        if was_cut is None and not await self._sink.is_empty():
+            raise SinkError(
+                f"{self._sink.identity} is not empty, and the state knows nothing of what is there: "
+                "choose an empty destination, or the state folder that belongs to it"
+            )
+        await self._sink.open(book.number, await _marks(book))
+        await book.mark_running(True)
+        return _Run(book=book, frontier=Frontier(cursor), is_resumed=bool(was_cut))
+
     async def _end(self, book: Book, kind: str, started: float, outcome: str) -> None:
         """Note how a run went. Where even that fails, the run's own error matters more."""
         with contextlib.suppress(IngestError, DestinationError):
-            self._tally.report.dead_letters = len(await book.letters())
+            self._tally.report.dead_letters = await book.count_letters()
             report = self._tally.progress.report
             await book.log_run(kind, started, outcome, report)
         self._tally.tell(now=True)

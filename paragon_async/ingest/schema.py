@@ -34,7 +34,7 @@ INSERT INTO meta VALUES ('epoch', 0);
 CREATE TABLE feeds(
   feed INTEGER PRIMARY KEY, project TEXT NOT NULL, user TEXT NOT NULL, sync TEXT NOT NULL,
   sink TEXT NOT NULL, cursor TEXT, seal BLOB NOT NULL, passes INTEGER NOT NULL DEFAULT 0,
-  running INTEGER NOT NULL DEFAULT 0,
+  running INTEGER,
   UNIQUE(project, user, sync));
 CREATE TABLE places(
   place INTEGER PRIMARY KEY, feed INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,

@@ -179,6 +179,21 @@ def drop_receipts(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None
     db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
 
 
+def count_letters(db: sqlite3.Connection, feed: int) -> int:
+    """Return how many dead letters there are."""
+    row = db.execute("SELECT count(*) FROM dead WHERE feed = ?", (feed,)).fetchone()
+    return int(row[0])
+
+
+def due(db: sqlite3.Connection, feed: int, attempts: int) -> list[str]:
+    """Return the ids of letters that failed for passing reasons, and not yet *attempts* times."""
+    rows = db.execute(
+        "SELECT id FROM dead WHERE feed = ? AND passing AND attempts < ? ORDER BY last_at, id",
+        (feed, attempts),
+    )
+    return [row[0] for row in rows]
+
+
 def letters(db: sqlite3.Connection, feed: int) -> list[DeadLetter]:
     """Return all dead letters, those that failed longest ago first."""
     return [
@@ -243,11 +258,15 @@ def receipts(db: sqlite3.Connection, feed: int, after: str, limit: int) -> list[
     return [_receipt(*row) for row in rows]
 
 
-def mark_running(db: sqlite3.Connection, feed: int, running: bool) -> bool:  # noqa: FBT001  # a value
-    """Note that a run begins or ends; return whether the one before was cut off."""
+def running(db: sqlite3.Connection, feed: int) -> bool | None:
+    """Return whether the run before was cut off, None where there was none."""
     row = db.execute("SELECT running FROM feeds WHERE feed = ?", (feed,)).fetchone()
-    db.execute("UPDATE feeds SET running = ? WHERE feed = ?", (running, feed))
-    return bool(row[0])
+    return None if row[0] is None else bool(row[0])
+
+
+def mark_running(db: sqlite3.Connection, feed: int, is_running: bool) -> None:  # noqa: FBT001  # a value
+    """Note that a run begins, or that it came to its end."""
+    db.execute("UPDATE feeds SET running = ? WHERE feed = ?", (is_running, feed))
 
 
 def begin_pass(db: sqlite3.Connection, feed: int) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import msgspec
 
 from paragon_async.convert import either
 from paragon_async.models import Record
@@ -108,19 +109,20 @@ OnProgress = Callable[[Progress], None]
 Wanted = Callable[[Record], bool]
 
 
-def version_of(data: Mapping[str, Any]) -> str | None:
-    """Return what a record says of its content's version, None where it says nothing.
+def version_of(data: Mapping[str, Any]) -> str:
+    """Return what a record says of its content's version.
 
-    With a hash and a size the version is these alone: a renamed or shared file is not another file.
+    With a hash and a size these alone: a renamed or shared file is not another file. Else the date
+    of the last change, with size and type; a record that has none is a version as a whole.
     """
-    found = either(data, "hash", "hash")
+    found = data.get("hash")
     digest = found.get("value") or found.get("hash") if isinstance(found, Mapping) else found
     size = data.get("size")
     if isinstance(digest, str) and digest and size:
         return json.dumps(["hash", digest.lower(), size])
     updated = either(data, "updatedAt", "updated_at")
     if updated is None:
-        return None
+        return json.dumps(["record", digest_of(msgspec.json.encode(data)).hex()])
     return json.dumps(["date", str(updated), size, either(data, "mimeType", "mime_type")])
 
 

@@ -9,7 +9,6 @@ RecordsOnly     refuses contents, passes on to one `Segments`
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -35,8 +34,17 @@ class RecordsOnly(Generic[S]):
     settles = False
     batch_rows = 1
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str, folder: str | os.PathLike[str], disk: Disk | None) -> None:
+        self.identity = f"{kind}:{Path(folder).absolute()}"
+        self._folder = Path(folder)
+        self._disk = disk or SystemDisk()
         self._segments: S | None = None
+
+    async def is_empty(self) -> bool:
+        """Tell whether no file in the folder begins as this sink's do."""
+        with refusals(self._folder):
+            names = await in_thread(self._disk.names, self._folder)
+        return not any(name.startswith("records-") for name in names)
 
     async def put(self, source: Path, record_id: str, name: str) -> str:
         """Refuse with `ConfigurationError`: there is no place for contents here."""
@@ -84,32 +92,17 @@ class LinesSink(RecordsOnly[LineSegments]):
     follow the files; whoever wants each record once takes the last line of each id.
     """
 
-    identity = "lines"
-
     def __init__(
         self, folder: str | os.PathLike[str], *, full: int = _FULL, disk: Disk | None = None
     ) -> None:
-        super().__init__()
-        self._folder = Path(folder)
+        super().__init__("lines", folder, disk)
         self._full = full
-        self._disk = disk or SystemDisk()
 
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
-        """Go on where *marks* end; what was written after them is cut off, its changes come again.
-
-        Raises `SinkError` where files of a log lie that *marks* know nothing of: without the state
-        that wrote them they would be taken for leftovers.
-        """
-        prefix = f"records-{feed:03d}"
-        # Before its first commit a log has one file at most.
-        with refusals(self._folder):
-            names = [] if marks else await in_thread(self._disk.names, self._folder)
-        second = re.compile(rf"{prefix}-(?!000001)[0-9]{{6,}}\.jsonl")
-        if found := next(filter(second.fullmatch, sorted(names)), None):
-            raise SinkError(
-                f"{str(self._folder / found)!r} is of a log that this state did not write"
-            )
-        segments = LineSegments(self._folder, prefix, full=self._full, disk=self._disk)
+        """Go on where *marks* end; what was written after them is cut off, its changes come again."""
+        segments = LineSegments(
+            self._folder, f"records-{feed:03d}", full=self._full, disk=self._disk
+        )
         await segments.open(marks)
         self._segments = segments
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.download import Evidence
-from paragon_async.errors import DestinationError, SinkError
+from paragon_async.errors import DestinationError
 from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
 from paragon_async.names import distinct_name
@@ -27,7 +27,6 @@ from paragon_async.part import in_thread
 T = TypeVar("T")
 Durability = Literal["file", "batch"]
 Format = Literal["jsonl", "parquet"]
-_MARKER = ".paragon-mirror"
 _PLAIN_ID = re.compile(r"[a-z0-9_-]{1,100}")
 
 
@@ -43,8 +42,8 @@ class FolderSink:
     under its final name, it has no receipt then, and the next run fetches it again. In both, rows
     and state are flushed page by page, and the cursor is never ahead of either.
 
-    Raises `SinkError` when the folder holds files that are not a mirror's, `DestinationError` when
-    the disk refuses. Links are never followed out of the mirror.
+    Raises `DestinationError` when the disk refuses a content, `SinkError` when it refuses rows. Links
+    are never followed out of the mirror.
     """
 
     contents = True
@@ -67,6 +66,11 @@ class FolderSink:
         self._segments: Segments = self._rows(0)
         self.batch_rows = self._segments.batch_rows
         self._unsettled = False
+
+    async def is_empty(self) -> bool:
+        """Tell whether `files` and `records` are empty, or not there."""
+        found = await self._do(lambda: [*map(self._disk.names, (self._files, self._records))])
+        return not any(found)
 
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
         """Make the folders, and drop rows that no commit knows of."""
@@ -134,19 +138,9 @@ class FolderSink:
             ) from error
 
     def _prepare(self) -> None:
-        marker = self._records / _MARKER
-        if not marker.exists():
-            for folder in (self._files, self._records):
-                if self._disk.names(folder):
-                    raise SinkError(
-                        f"{str(folder)!r} holds files that are no mirror's: choose an empty folder"
-                    )
         self.folder.mkdir(parents=True, exist_ok=True)
         made = self._disk.make_folder(self._files)
         made |= self._disk.make_folder(self._records)
-        if not marker.exists():
-            self._disk.close(self._disk.create(marker))
-            self._disk.sync_folder(self._records)
         if made:
             self._disk.sync_folder(self.folder)
 

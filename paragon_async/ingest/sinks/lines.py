@@ -31,7 +31,7 @@ from paragon_async.ingest.sinks.tidying import groups
 from paragon_async.part import finished, in_thread
 
 _FULL = 32 << 20
-_STEP = 1 << 20
+_BLOCK = 100
 _ASK = 500
 
 
@@ -114,7 +114,9 @@ class Places(ABC):
     batch_rows = 1
     _suffix: str
 
-    def __init__(self, folder: Path, prefix: str, full: int, disk: Disk | None) -> None:
+    def __init__(
+        self, folder: Path, prefix: str, *, full: int = _FULL, disk: Disk | None = None
+    ) -> None:
         self._folder = folder
         self._prefix = prefix
         self._full = full
@@ -139,11 +141,10 @@ class Places(ABC):
     async def tidy(self, index: Index) -> None:
         """Rewrite places so that each record stands once, in its current form; merge small places.
 
-        Holds the ids of one old place and about 1 MiB of rows, whatever the places amount to, and
-        the ids of one new place. Each new place is durable before *index* hears of it, and the old
-        ones go only after that: wherever this ends, `open` finds each current row once. Cancelling
-        drops the new place, or finishes with it. A place that is damaged or holds fewer current rows
-        than *index* says is an error and stays untouched.
+        Holds ids of one old and one new place, and a block of rows. A new place is durable before
+        *index* hears of it, the old ones go after that: wherever this ends, `open` finds each current
+        row once. Cancelling drops the new place, or finishes it. A place that is damaged, or has fewer
+        current rows than *index* says, is an error and stays untouched.
         """
         places = await index.places()
         for group in groups(places, self._full, self._place):
@@ -166,8 +167,8 @@ class Places(ABC):
         with refusals(self._folder):
             self._make_folder()
             found = self._disk.names(self._folder)
-            matches = [self._name.fullmatch(name) for name in {*found, *marks}]
-            self._number = max([self._number, *(int(match[1]) for match in matches if match)])
+            matches = filter(None, map(self._name.fullmatch, {*found, *marks}))
+            self._number = max([self._number, *(int(match[1]) for match in matches)])
             ours = [n for n in found if self._name.fullmatch(n) or self._part.fullmatch(n)]
             self._remove([name for name in ours if name not in marks])
 
@@ -207,7 +208,7 @@ class Places(ABC):
             await in_thread(copy.discard)
             raise
         # From here on nobody may guess how far it came: it runs to its end, also when cancelled.
-        await finished(asyncio.ensure_future(self._settle(index, list(old), mark, ids)))
+        await finished(asyncio.ensure_future(self._moved(index, list(old), mark, ids)))
 
     async def _living(self, index: Index, name: str, place: Place) -> dict[str, int]:
         """Return the ids whose current row is in a place, and the numbers of these rows."""
@@ -225,9 +226,7 @@ class Places(ABC):
             raise SinkError(f"{str(path)!r} has {len(living)} current records, not {wanted}")
         return living
 
-    async def _settle(
-        self, index: Index, old: Sequence[str], mark: Mark | None, ids: Sequence[str]
-    ) -> None:
+    async def _moved(self, index: Index, old: list[str], mark: Mark | None, ids: list[str]) -> None:
         await index.moved(old, mark, ids)
         with refusals(self._folder):
             await in_thread(self._remove, old)
@@ -241,18 +240,10 @@ class LineSegments(Places):
     """
 
     _suffix = ".jsonl"
-
-    def __init__(
-        self, folder: Path, prefix: str, *, full: int = _FULL, disk: Disk | None = None
-    ) -> None:
-        super().__init__(folder, prefix, full, disk)
-        self._size = 0  # bytes of the growing place that a returned mark stands for
+    _size = 0  # bytes of the growing place that a returned mark stands for
 
     async def write(self, rows: Sequence[Row]) -> Mark:
-        """Append *rows* to one place, durably.
-
-        When it fails or is cancelled, nothing of *rows* counts, and the next write may follow.
-        """
+        """Append *rows* to one place, durably; failed or cancelled, nothing of them counts."""
         return await self.append([row.line for row in rows])
 
     async def append(self, lines: Sequence[bytes]) -> Mark:
@@ -271,16 +262,14 @@ class LineSegments(Places):
         for place, size in marks.items():
             with refusals(self._folder / place):
                 self._cut(self._folder / place, size)
-        known = {int(match[1]): match[0] for match in map(self._name.fullmatch, marks) if match}
-        self._place = known[max(known)] if known else None
+        matches = filter(None, map(self._name.fullmatch, marks))
+        _, self._place = max(((int(m[1]), m[0]) for m in matches), default=(0, None))
         self._size = marks[self._place] if self._place else 0
 
-    async def _settle(
-        self, index: Index, old: Sequence[str], mark: Mark | None, ids: Sequence[str]
-    ) -> None:
+    async def _moved(self, index: Index, old: list[str], mark: Mark | None, ids: list[str]) -> None:
         # Should this fail, nobody knows which place counts: then the next write begins a new one.
         place, self._place = self._place, None
-        await super()._settle(index, old, mark, ids)
+        await super()._moved(index, old, mark, ids)
         if mark is not None:
             self._place, self._size = mark.place, mark.size
         elif place not in old:
@@ -335,15 +324,9 @@ class LineSegments(Places):
 
 class _LinesBeside(Beside):
     def take(self, path: Path, size: int, numbers: set[int]) -> None:
-        block = bytearray()
-        for number, line in enumerate(_lines(path, size)):
-            if number in numbers:
-                block += line
-            if len(block) >= _STEP:
-                self.write(bytes(block))
-                block.clear()
-        if block:
-            self.write(bytes(block))
+        kept = (line for number, line in enumerate(_lines(path, size)) if number in numbers)
+        while block := b"".join(itertools.islice(kept, _BLOCK)):
+            self.write(block)
 
 
 def _lines(path: Path, size: int) -> Iterator[bytes]:

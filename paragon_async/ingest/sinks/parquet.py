@@ -3,7 +3,8 @@
     ParquetSegments     places of rows, the counterpart of `LineSegments`
     ParquetSink         records without contents: a folder that any reader of Parquet takes whole
 
-pyarrow writes through our own disk, and reads without threads of its own.
+pyarrow writes through our own disk, and reads through files of its own: the few threads that it keeps
+for reading, idle until the process ends, then never touch anything of Python's.
 """
 
 from __future__ import annotations
@@ -85,9 +86,9 @@ class ParquetSegments(Places):
         *,
         full: int = _FULL,
         disk: Disk | None = None,
-        batch_rows: int = 10_000,
+        batch_rows: int = 5_000,
     ) -> None:
-        super().__init__(folder, prefix, full, disk)
+        super().__init__(folder, prefix, full=full, disk=disk)
         self.batch_rows = batch_rows
         self._arrow = _Arrow()
 
@@ -135,22 +136,18 @@ class ParquetSink(RecordsOnly[ParquetSegments]):
     merged, up to about *full* bytes.
     """
 
-    identity = "parquet"
-
     def __init__(
         self,
         folder: str | os.PathLike[str],
         *,
         full: int = _FULL,
-        batch_rows: int = 10_000,
+        batch_rows: int = 5_000,
         disk: Disk | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__("parquet", folder, disk)
         _Arrow()
         self.batch_rows = batch_rows
-        self._folder = Path(folder)
         self._full = full
-        self._disk = disk
 
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
         """Drop the files of this feed that no commit knows of."""
@@ -220,13 +217,13 @@ class _Arrow:
 
     def reads(self, path: Path) -> bool:
         """Tell whether *path* is Parquet with our columns."""
-        with path.open("rb") as file, self.pq.ParquetFile(file) as parquet:
+        with self.pa.OSFile(os.fspath(path)) as file, self.pq.ParquetFile(file) as parquet:
             return bool(parquet.schema_arrow.equals(self.schema))
 
     def batches(self, path: Path, columns: list[str] | None = None) -> Iterator[Any]:
         """Yield the rows of *path* in small batches, all columns or some."""
         try:
-            with path.open("rb") as file, self.pq.ParquetFile(file) as parquet:
+            with self.pa.OSFile(os.fspath(path)) as file, self.pq.ParquetFile(file) as parquet:
                 yield from parquet.iter_batches(_READ_ROWS, columns=columns, use_threads=False)
         except self.error as error:
             raise ValueError(str(error)) from error

@@ -129,18 +129,27 @@ class Sink(Protocol):
     batch_rows: int
     settles: bool
 
+    async def is_empty(self) -> bool:
+        """Tell whether nothing lies where this sink would write.
+
+        Asked before a new feed is opened, since `open` removes what no commit knows of: files of
+        somebody else, or a mirror whose state is lost, must not be taken for leftovers.
+        """
+        ...
+
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
         """Make ready for one feed, and drop what no commit knows of; *marks* as for `Segments`.
 
         *feed* is the number of the feed in its state, for names of places. Raises `SinkError` when
-        the destination cannot serve, or is not empty and no mirror.
+        the destination cannot serve.
         """
         ...
 
     async def write(self, rows: Sequence[Row], gone: Sequence[Mapping[str, Any]]) -> Mark | None:
         """Take *rows*, durably; *gone* are tombstones, at least an `id` each.
 
-        A sink whose rows lie in places returns the mark; one that keeps them by id returns None.
+        A sink whose rows lie in places returns the mark, or None where it wrote no row; one that
+        keeps them by id always returns None.
         """
         ...
 

@@ -1,6 +1,5 @@
 """A mirror in an object store: S3, Google Cloud Storage, Azure, or what speaks like them.
 
-<prefix>.paragon-mirror                     says that this is a mirror
 <prefix>files/<record id>/<name>            contents
 <prefix>records/<feed>-<number>.jsonl       records, one object a write; see `StoreSegments`
 """
@@ -12,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paragon_async.download import Evidence
 from paragon_async.errors import ConfigurationError, SinkError
-from paragon_async.ingest.sinks.protocol import Index, Mark, Row
+from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row
 from paragon_async.ingest.sinks.store_segments import Bucket, StoreSegments
 from paragon_async.names import distinct_name
 
@@ -66,12 +66,12 @@ class ObjectStoreSink:
         self.batch_rows = batch_rows
         self.identity = _identity(self._bucket.store, steps)
 
-    async def open(self, feed: int, marks: Mapping[str, int]) -> None:
-        """Make ready for one feed: delete its objects of records that are not in *marks*.
+    async def is_empty(self) -> bool:
+        """Tell whether there is no object below the prefix."""
+        return await self._bucket.run("list the store", self._bucket.is_empty)
 
-        Raises `SinkError` for a place that has objects and is no mirror, or that cannot be reached.
-        """
-        await self._bucket.run("open the store", self._bucket.claim, known=bool(marks))
+    async def open(self, feed: int, marks: Mapping[str, int]) -> None:
+        """Make ready for one feed: delete its objects of records that are not in *marks*."""
         rows = StoreSegments(self._bucket, feed, full=self._full, batch_rows=self.batch_rows)
         await rows.open(marks)
         self._rows = rows
@@ -97,15 +97,26 @@ class ObjectStoreSink:
         await self._bucket.run(f"put {location!r}", upload)
         return location
 
-    async def move(self, location: str, record_id: str, name: str) -> str:
+    async def move(self, location: str, record_id: str, name: str) -> str | None:
         """Copy the content to its new name; the old one stays until `remove`."""
         new = _location(record_id, name)
-        if new != location:
-            await self._bucket.run(f"copy {location!r}", self._bucket.copy, location, new)
-        return new
 
-    async def adopt(self, record_id: str, name: str) -> Path | None:  # noqa: ARG002  # none is a file
-        """Return None: what is in a store is no file, and is cheaper to send again than to read."""
+        def copy() -> bool:
+            if self._bucket.size(location) is None:
+                return self._bucket.size(new) is not None
+            if new != location:
+                self._bucket.copy(location, new)
+            return True
+
+        return new if await self._bucket.run(f"copy {location!r}", copy) else None
+
+    async def adopt(
+        self,
+        record_id: str,  # noqa: ARG002  # the protocol's form
+        name: str,  # noqa: ARG002  # as above
+        evidence: Evidence,  # noqa: ARG002  # as above
+    ) -> Adopted | None:
+        """Return None: what is in a store costs as much to read as to send again."""
         return None
 
     async def settle(self) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_MARKER = ".paragon-mirror"
 _ROWS = "records"
 _PIECE = 8 << 20
 _PART = 5 << 20
@@ -59,24 +58,16 @@ class Bucket:
         # Raised out here, it does not carry the foreign error along, nor what that one quotes.
         raise refusal
 
-    def claim(self, *, known: bool) -> None:
-        """Mark the place as a mirror; refuse one that has objects and no mark, unless it is *known*."""
-        first = next(iter(self._obstore.list(self.store, self._prefix or None, chunk_size=2)), [])
+    def is_empty(self) -> bool:
+        """Tell whether nothing is here."""
+        listing = self._obstore.list(self.store, self._prefix or None, chunk_size=2)
         # A console's empty "folder" object shows as the prefix itself.
-        taken = any(entry["path"] + "/" != self._prefix for entry in first)
-        # Looked for after the listing: what another ingest writes, it writes after the mark.
-        if self.size(_MARKER) is not None:
-            return
-        if taken and not known:
-            raise SinkError(
-                "the place in the store is not empty and no mirror: name another prefix"
-            )
-        self.put(_MARKER, b"{}\n", 3)
+        return not any(entry["path"] + "/" != self._prefix for chunk in listing for entry in chunk)
 
     def size(self, location: str) -> int | None:
         """Return the bytes of an object, None where there is none."""
         try:
-            return self._obstore.head(self.store, self._prefix + location)["size"]
+            return int(self._obstore.head(self.store, self._prefix + location)["size"])
         except FileNotFoundError:
             return None
 
