@@ -126,6 +126,10 @@ class Book:
         """Return the number of a new complete pass."""
         return await self._database.run(lambda db: statements.begin_pass(db, self.number))
 
+    async def met(self, pass_no: int) -> int:
+        """Return how many records a pass has met, each counted once."""
+        return await self._database.run(lambda db: statements.met(db, self.number, pass_no))
+
     async def finish_pass(self, pass_no: int, cursor: str | None) -> None:
         """Doom what a complete pass did not meet, and resume from where it ended."""
 

@@ -156,6 +156,9 @@ class Committer:
         }
         if settled:
             await self.sink.settle()
+        strays = [id_ for job in group for id_ in job.strays]
+        for id_ in strays:
+            await self.sink.remove(id_)
         mark = await self.sink.write(rows, ()) if rows else None
         tickets = [job.ticket for job in group if job.ticket]
         await self.book.commit(
@@ -168,7 +171,8 @@ class Committer:
                 healed=[e.record.id for e in entries if e.known.is_dead and not e.dead],
                 spared=[e.record.id for e in entries if e.known.is_doomed],
                 doomed={id_: "feed" for job in group for id_ in job.doomed},
-                seen=[e.record.id for e in entries] if self.pass_no is not None else (),
+                seen=[i for job in group for i in job.ids] if self.pass_no is not None else (),
+                strays=strays,
                 pass_no=self.pass_no,
             )
         )
@@ -176,8 +180,6 @@ class Committer:
         self._count(group, entries, digests)
         for id_, receipt in settled.items():
             await self.sink.remove(id_, receipt.path)
-        for stray in (id_ for job in group for id_ in job.strays):
-            await self.sink.remove(stray)
 
     def _count(self, group: list[Job], entries: list[Entry], digests: dict[str, bytes]) -> None:
         report = self.tally.report

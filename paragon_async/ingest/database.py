@@ -102,7 +102,7 @@ class Database:
             database.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
             self._epoch = _epoch(database)
             database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:  # noqa: BLE001  # the caller raises it
             ready.set_exception(_ours(error, self._path))
         else:
             ready.set_result(None)
@@ -161,8 +161,10 @@ class Database:
 
 
 def _epoch(database: sqlite3.Connection) -> int:
-    found: int = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-    return found
+    found = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    if found is None or not isinstance(found[0], int):
+        raise StateError("the state is damaged: it does not say who writes it")
+    return found[0]
 
 
 def _ours(error: BaseException, path: Path) -> BaseException:

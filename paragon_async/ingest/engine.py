@@ -147,7 +147,7 @@ class Ingest:
             pages = self._user.records.pages(self.feed.sync, page_size=self._page_size)
             walked = Frontier()
             await self._pipe(attrs.evolve(run, frontier=walked), pages, pass_no=number)
-            refresh.complete(self._tally, self._tally.report.records)
+            refresh.complete(self._tally, await run.book.met(number))
             await run.book.finish_pass(number, walked.cursor)
             self._tally.report.cursor = walked.cursor or run.frontier.cursor
             await deletes.apply(run.book, self._sink, self._tally, self._fuse)
@@ -157,7 +157,8 @@ class Ingest:
         """Read every content and look at every file of rows; fetch again what is gone or altered.
 
         Contents are held against size and SHA-256 of their receipts. Without *fetch* nothing is
-        asked of the service, and nothing changed but the log of runs. Raises as `run`.
+        asked of the service and nothing mended; what a killed run wrote and did not commit is
+        dropped, as by every opening. Raises as `run`.
         """
         async with self._open("verify") as run:
             found = await refresh.examine(run.book, self._sink)
@@ -242,10 +243,12 @@ class Ingest:
                 book = await state.book(self.feed, self._sink.identity)
                 outcome = "stopped"
                 try:
-                    yield await self._begin(book)
+                    run = await self._begin(book)
+                    yield run
                     await self._sink.settle()
                     await self._sink.tidy(book)
-                    await book.mark_running(False)
+                    # Only a pass over the feed comes by what a run that was cut off has left.
+                    await book.mark_running(run.is_resumed and kind in {"verify", "retry"})
                     outcome = "done"
                 except Exception as error:
                     outcome = type(error).__name__

@@ -7,7 +7,8 @@ complete     may a pass that came to its end be believed?
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import Any
 
 import anyio
 import attrs
@@ -72,9 +73,7 @@ async def _examine(
             found.contents += 1
             found.bytes += receipt.size
 
-    async with anyio.create_task_group() as group:
-        for _ in range(_READERS):
-            group.start_soon(look)
+    await _side_by_side(look)
 
 
 async def again(
@@ -107,19 +106,25 @@ async def _gather(
                     raise
                 await book.bury([judge(error, Record({"id": id_}))])
 
-    try:
-        async with anyio.create_task_group() as group:
-            for _ in range(_READERS):
-                group.start_soon(fetch)
-    except BaseExceptionGroup as errors:
-        raise first(errors) from None
+    await _side_by_side(fetch)
     return found
 
 
-def complete(tally: Tally, came: int) -> None:
-    """Raise `IngestError` unless a pass that ended met everything that the service counts."""
-    if tally.remaining or came < (tally.total or 0):
-        raise IngestError(
-            f"the pass met {came} records where the service counts {tally.total} and {tally.remaining} "
-            "still to come: nothing was deleted for its sake; reconcile again later"
-        )
+async def _side_by_side(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(_READERS):
+                group.start_soon(work)
+    except BaseExceptionGroup as errors:
+        raise first(errors) from None
+
+
+def complete(tally: Tally, met: int) -> None:
+    """Raise `IngestError` unless a pass that ended met as many records as the service counts."""
+    if tally.remaining == 0 and tally.total is not None and met >= tally.total:
+        return
+    if tally.total is None or tally.remaining is None:
+        why = "the service does not say how many records there are"
+    else:
+        why = f"the pass met {met} records, the service counts {tally.total}"
+    raise IngestError(f"{why}: nothing was deleted for its sake; reconcile again later")

@@ -72,13 +72,17 @@ class Room:
         while self._waiting and self._free_number:
             key = min(self._waiting, key=lambda k: self._held[k])
             wish = self._waiting[key][0]
-            if wish.size > self._free_size:
+            # Whoever was cancelled a moment ago has not yet come to withdraw.
+            is_void = wish.granted.done()
+            if not is_void and wish.size > self._free_size:
                 return
             waiting = self._waiting.pop(key)
             waiting.popleft()
             if waiting:
                 # To the end of the line: among equals, turns are taken.
                 self._waiting[key] = waiting
+            if is_void:
+                continue
             self._free_number -= 1
             self._free_size -= wish.size
             self._held[key] += 1

@@ -69,8 +69,11 @@ def prepare(path: Path, disk: Disk, connect_: Connect = connect) -> sqlite3.Conn
     """
     if not path.exists():
         _make(path, disk, connect_)
-    # A connection that may only read cannot even tidy up a damaged file when it is closed.
-    with contextlib.closing(read_only(path, connect_)) as reader:
+    examine(path)
+    # A connection that may only read cannot even tidy up a damaged file when it is closed; and one
+    # that may take the file for unchanging leaves no files beside it.
+    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    with contextlib.closing(connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")) as reader:
         _check(reader, path)
     found = connect_(f"{path.absolute().as_uri()}?mode=rw")
     try:

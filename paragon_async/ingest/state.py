@@ -122,7 +122,7 @@ class State:
             for name in self.disk.names(self.spool):
                 self.disk.unlink(self.spool / name)
             for name in self.disk.names(self._home):
-                if name.endswith(".new"):
+                if name.startswith("state.db.") and ".new" in name:
                     self.disk.unlink(self._home / name)
             if made:
                 self.disk.sync_folder(self._home)

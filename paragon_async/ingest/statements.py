@@ -38,7 +38,7 @@ class Batch:
 
     *rows* are digests by id, durable at *mark*; *receipts* are of contents that a sink has settled;
     *healed* are no dead letters any more, *spared* no longer doomed, *doomed* are to be deleted, each
-    with its reason; *seen* was met by pass *pass_no*.
+    with its reason; *seen* was met by pass *pass_no*; *strays* have no content any more.
     """
 
     rows: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -50,6 +50,7 @@ class Batch:
     spared: Sequence[str] = ()
     doomed: Mapping[str, str] = attrs.field(factory=dict)
     seen: Sequence[str] = ()
+    strays: Sequence[str] = ()
     pass_no: int | None = None
 
 
@@ -147,10 +148,13 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> Non
         "UPDATE records SET doomed = ? WHERE feed = ? AND id = ? AND deleted_at IS NULL",
         [(reason, number, id_) for id_, reason in batch.doomed.items()],
     )
+    # A tombstone of a record that was never here leaves a row too: it was met.
     db.executemany(
-        "UPDATE records SET pass = ? WHERE feed = ? AND id = ?",
-        [(batch.pass_no, number, id_) for id_ in batch.seen],
+        "INSERT INTO records(feed, id, deleted_at, pass) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET pass = excluded.pass",
+        [(number, id_, time.time(), batch.pass_no) for id_ in batch.seen],
     )
+    drop_receipts(db, number, batch.strays)
     if batch.cursor is not None:
         db.execute(
             "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
@@ -168,7 +172,7 @@ def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> No
     now = time.time()
     db.executemany(
         "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-        "name = excluded.name, kind = excluded.kind, reason = excluded.reason, "
+        "name = coalesce(excluded.name, name), kind = excluded.kind, reason = excluded.reason, "
         "passing = excluded.passing, attempts = attempts + 1, last_at = excluded.last_at",
         [(feed, d.id, d.name, d.kind, d.reason, d.passing, now, now) for d in letters],
     )
@@ -273,6 +277,14 @@ def begin_pass(db: sqlite3.Connection, feed: int) -> int:
     """Return the number of a new complete pass."""
     db.execute("UPDATE feeds SET passes = passes + 1 WHERE feed = ?", (feed,))
     row = db.execute("SELECT passes FROM feeds WHERE feed = ?", (feed,)).fetchone()
+    return int(row[0])
+
+
+def met(db: sqlite3.Connection, feed: int, pass_no: int) -> int:
+    """Return how many records, living or deleted, a pass has met."""
+    row = db.execute(
+        "SELECT count(*) FROM records WHERE feed = ? AND pass = ?", (feed, pass_no)
+    ).fetchone()
     return int(row[0])
 
 

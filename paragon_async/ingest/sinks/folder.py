@@ -8,6 +8,7 @@ Source: failures.md F92 to F101, finding 5, and its order of operations for one 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -21,7 +22,7 @@ from paragon_async.download import Evidence
 from paragon_async.errors import DestinationError
 from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
-from paragon_async.names import distinct_name
+from paragon_async.names import distinct_name, safe_name
 from paragon_async.part import in_thread
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class FolderSink:
         self._segments: Segments = self._rows(0)
         self.batch_rows = self._segments.batch_rows
         self._unsettled = False
+        self._fresh: set[Path] = set()  # folders of records whose own names are not yet flushed
 
     async def is_empty(self) -> bool:
         """Tell whether `files` and `records` are empty, or not there."""
@@ -146,23 +148,24 @@ class FolderSink:
 
     def _put(self, source: Path, record_id: str, name: str) -> str:
         home = self._files / _component(record_id)
-        made = self._disk.make_folder(home)
+        if self._disk.make_folder(home):
+            self._fresh.add(home)
         if not self.settles:
             self._flush(source)
         self._disk.replace(source, home / name)
-        self._named(home, made)
+        self._named(home)
         return self._location(home / name)
 
     def _move(self, location: str, record_id: str, name: str) -> str | None:
-        home = self._files / _component(record_id)
+        home = self._home(record_id)
         old, new = self.folder / location, home / name
         if old != new and _is_file(old):
             self._disk.replace(old, new)
-            self._named(home, made=False)
+            self._named(home)
         return self._location(new) if _is_file(new) else None
 
     def _adopt(self, record_id: str, name: str, evidence: Evidence) -> Adopted | None:
-        home = self._files / _component(record_id)
+        home = self._home(record_id)
         path = home / name
         if not _is_file(path) or path.stat().st_size != evidence.size:
             return None
@@ -170,11 +173,13 @@ class FolderSink:
         if found[evidence.algorithm or "sha256"] != evidence.digest:
             return None
         self._flush(path)
-        self._named(home, made=True)
+        # Whoever made the folder may not have come to flush its name.
+        self._fresh.add(home)
+        self._named(home)
         return Adopted(self._location(path), found["sha256"])
 
     def _remove(self, record_id: str, keep: str | None) -> None:
-        home = self._files / _component(record_id)
+        home = self._home(record_id)
         kept = None if keep is None else (self.folder / keep).name
         names = self._disk.names(home)
         for name in names:
@@ -183,24 +188,31 @@ class FolderSink:
                 self._unsettled = True
         if keep is None and home.exists():
             self._disk.remove_folder(home)
+            self._fresh.discard(home)
             self._unsettled = True
 
     def _holds(self, location: str, size: int, sha256: str | None) -> bool:
         path = self.folder / location
-        if not _is_file(path) or path.stat().st_size != size:
+        if path.parent.is_symlink() or not _is_file(path) or path.stat().st_size != size:
             return False
         if sha256 is None:
             return True
         return _digests(path, {"sha256"})["sha256"] == sha256
 
-    def _named(self, home: Path, made: bool) -> None:  # noqa: FBT001  # a fact
+    def _home(self, record_id: str) -> Path:
+        home = self._files / _component(record_id)
+        _no_link(home)
+        return home
+
+    def _named(self, home: Path) -> None:
         """Make a name last: at once, or at the next `settle`."""
         if self.settles:
             self._unsettled = True
             return
         self._disk.sync_folder(home)
-        if made:
+        if home in self._fresh:
             self._disk.sync_folder(self._files)
+            self._fresh.discard(home)
 
     def _flush(self, path: Path) -> None:
         file = self._disk.append(path)
@@ -215,9 +227,17 @@ class FolderSink:
 
 def _component(record_id: str) -> str:
     """Return the name of a record's folder: its id, where that is harmless everywhere."""
-    if _PLAIN_ID.fullmatch(record_id):
+    if _PLAIN_ID.fullmatch(record_id) and safe_name(record_id) == record_id:
         return record_id
     return distinct_name(record_id, record_id)
+
+
+def _no_link(home: Path) -> None:
+    """Refuse a link in place of a record's folder: what lies behind it is not ours."""
+    if home.is_symlink():
+        raise NotADirectoryError(
+            errno.ENOTDIR, f"{str(home)!r} is a link, where a folder of the mirror should be"
+        )
 
 
 def _is_file(path: Path) -> bool:
