@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -15,10 +16,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from paragon_async.cli.compare import compare
 from paragon_async.cli.demo import demo
 from paragon_async.cli.outcome import perform
 from paragon_async.cli.root import cli
+from paragon_async.cli.scratch import Scratch
 from paragon_async.errors import ConfigurationError, ParagonError
+from paragon_async.ingest import State
 
 COMMAND = [sys.executable, "-m", "paragon_async"]
 
@@ -29,31 +33,50 @@ def run(*arguments, cwd=None):
     )
 
 
+def names(mirror):
+    return {p.name: p.read_bytes() for p in (mirror / "files").rglob("*") if p.is_file()}
+
+
 def test_demo(folder, tmp_path):
-    """The demo copies a folder through the whole service, verifies it, and can be run again."""
+    """The demo mirrors a folder through the whole service, changes its copy, and can be run again."""
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     for _ in range(2):
         result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")])
         assert result.exit_code == 0, result.output
-        assert "4 of 4" in result.output
+        assert "4 of 4 files are equal" in result.output
+        assert "3 edited, 2 added, 1 deleted, 0 renamed" in result.output
+        assert "moved:    6 records for 6 changes, 5 files for 5 new contents, 1 deleted" in result.output  # fmt: skip
+        assert "5 of 5 files are equal" in result.output
         for name in (
             "records",
+            "files verified",
             "bytes",
             "seconds",
             "records per second",
             "MB per second",
+            "second run: records",
+            "second run: files",
+            "second run: deleted",
+            "second run: bytes",
             "API calls",
             "peak memory",
         ):
-            assert name in result.output
-    copies = {
-        p.relative_to(tmp_path / "to"): p.read_bytes()
-        for p in (tmp_path / "to").rglob("*")
-        if p.is_file()
-    }
-    assert copies == {
-        p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
-    assert (tmp_path / "to" / "empty").is_dir()
+            assert f"\n{name} " in result.output
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    mirrored = names(tmp_path / "to")
+    assert {"added-1.txt", "added-2.txt"} <= mirrored.keys()
+    assert mirrored["hello.txt"] == b"hello\n# edited by the demo\n"
+
+
+def test_demo_of_many_files(folder, tmp_path):
+    """Where there are that many files, two are renamed, which moves no content."""
+    for number in range(10):
+        (folder / f"{number}.txt").write_text(str(number))
+    result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to"), "--at-once", "2"])
+    assert result.exit_code == 0, result.output
+    assert "3 edited, 2 added, 2 deleted, 2 renamed" in result.output
+    assert "moved:    9 records for 9 changes, 5 files for 5 new contents" in result.output
+    assert sum(name.startswith("renamed-") for name in names(tmp_path / "to")) == 2
 
 
 def test_demo_with_odd_names(folder, tmp_path):
@@ -61,10 +84,47 @@ def test_demo_with_odd_names(folder, tmp_path):
     (folder / "a:b?.txt").write_text("odd")
     (folder / os.fsdecode(b"bad-\xff")).write_text("bytes")
     (folder / "nul").write_text("reserved")
+    (folder / ("ü" * 127)).write_text("long")
+    (folder / "link").symlink_to(folder / "nul")
+    (folder / "out").symlink_to(tmp_path)
     result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")])
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "to" / "a_b_.txt").read_text() == "odd"
-    assert (tmp_path / "to" / "_nul").read_text() == "reserved"
+    assert "9 of 9 files are equal" in result.output
+
+
+def test_demo_leaves_no_copy(folder, tmp_path, monkeypatch):
+    """The copy is removed at the end."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    assert CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")]).exit_code == 0
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_demo_replaces_only_its_own(folder, tmp_path):
+    """What an earlier demo made is replaced; anything else is kept, or the folder refused."""
+    target = tmp_path / "to"
+    arguments = [str(folder), "--to", str(target)]
+    assert CliRunner().invoke(demo, arguments).exit_code == 0
+    (target / "mine.txt").write_text("mine")
+    (target / "files" / "stray").write_text("x")
+    assert CliRunner().invoke(demo, arguments).exit_code == 0
+    assert (target / "mine.txt").read_text() == "mine"
+    assert not (target / "files" / "stray").exists()
+    (target / ".paragon-demo").unlink()
+    refused = CliRunner().invoke(demo, arguments)
+    assert refused.exit_code == 2
+    assert "holds files that no demo made" in refused.output
+    assert (target / ".paragon" / "state.db").exists()
+
+
+async def test_demo_beside_another(folder, tmp_path):
+    """A folder in which a demo is at work is not taken from it."""
+    (tmp_path / ".paragon-demo").touch()
+    async with State(tmp_path):
+        result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path)])
+        assert result.exit_code == 2
+        assert f"process {os.getpid()} on" in result.output
+        assert (tmp_path / ".paragon" / "state.db").exists()
 
 
 def test_demo_without_files(tmp_path):
@@ -81,7 +141,7 @@ def test_demo_as_a_process(folder, tmp_path):
     assert result.returncode == 0
     assert result.stderr == ""
     assert "\x1b" not in result.stdout
-    assert (tmp_path / "demo" / "hello.txt").read_text() == "hello"
+    assert "hello.txt" in names(tmp_path / "demo")
 
 
 def test_demo_on_a_terminal(folder, tmp_path):
@@ -104,20 +164,50 @@ def test_demo_on_a_terminal(folder, tmp_path):
     assert b"files verified" in shown
 
 
-def test_demo_with_files_that_change(folder, tmp_path, monkeypatch):
-    """A copy that differs from its source is reported, and the exit status is 1."""
-    from paragon_async.cli import tour
+def test_comparing(tmp_path):
+    """What differs, is missing, or lies there without a record is found, each by its name."""
+    mirror, source = tmp_path / "mirror", tmp_path / "source"
+    (mirror / "records").mkdir(parents=True)
+    source.mkdir()
+    lines = []
+    for name in ("good", "other", "gone", "lost", "foreign"):
+        (mirror / "files" / name).mkdir(parents=True)
+        (mirror / "files" / name / name).write_text(name)
+        (source / name).write_text(name)
+        lines.append(json.dumps({"id": f"id-{name}", "_file": f"files/{name}/{name}"}))
+    lines.append(json.dumps({"id": "a-folder"}))
+    (mirror / "records" / "001-000001.jsonl").write_text("\n".join(lines) + "\n")
+    (mirror / "files" / "other" / "other").write_text("OTHER")
+    (mirror / "files" / "gone" / "gone").unlink()
+    (mirror / "files" / "stray").write_text("stray")
+    (source / "missing").write_text("missing")
+    sources = {p.name: p for p in source.iterdir() if p.name not in {"lost", "foreign"}}
+    keys = {f"id-{name}": name for name in ("good", "other", "gone", "lost")}
+    found = compare(mirror, sources, keys.get)
+    assert (found.files, found.verified, found.bytes) == (4, 1, 4)
+    assert sorted(found.failures) == [
+        "foreign: has no source",
+        "gone: differs from its source",
+        "lost: has no source",
+        "missing: is missing",
+        "other: differs from its source",
+        "stray: lies in the mirror, and no record has it",
+    ]
 
-    class Changing(tour.Tour):
-        async def _one(self, user, sync_id, file, place, source):
-            if file.name == "hello.txt":
-                (folder / "hello.txt").write_text("changed")
-            await super()._one(user, sync_id, file, place, source)
 
-    monkeypatch.setattr(tour, "Tour", Changing)
-    result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path / "to")])
-    assert result.exit_code == 1
-    assert "not as it should be: hello.txt" in result.output
+def test_copying(folder, tmp_path):
+    """A copy lacks what is skipped, and what could not be read is named."""
+    (folder / "skipped").mkdir()
+    (folder / "skipped" / "x").write_text("x")
+    (folder / ".paragon.toml").write_text('owner = "owner@example.com"')
+    (tmp_path / "copy").mkdir()
+    scratch = Scratch(source=folder, folder=tmp_path / "copy", skip=frozenset({"skipped"}))
+    scratch.copy()
+    names = {"hello.txt", "zero.bin", "reports/Überblick.pdf", "reports/2025/large.bin"}
+    assert scratch.sources(originals=True) == {name: folder / name for name in names}
+    assert scratch.sources(originals=False) == {name: tmp_path / "copy" / name for name in names}
+    assert (tmp_path / "copy" / ".paragon.toml").exists()
+    assert (scratch.key(None), scratch.failures) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -128,6 +218,7 @@ def test_demo_with_files_that_change(folder, tmp_path, monkeypatch):
         (["demo", "full", "--to", "full/in"], "lies inside"),
         (["demo", "full", "--to", "full/f/x"], "lies inside"),
         (["demo", "full", "--to", "file/x"], "cannot make the folder"),
+        (["demo", "full", "--to", "."], "holds files that no demo made"),
         (["emulator", "absent"], "there is no folder absent"),
     ],
 )
@@ -154,7 +245,7 @@ def test_unwritable_target(tmp_path, monkeypatch, folder):
 
 def test_usage():
     """Help names the commands; what is no command is an error of usage."""
-    assert {"demo", "emulator"} <= set(re.findall(r"\w+", run("--help").stdout))
+    assert {"demo", "emulator", "ingest"} <= set(re.findall(r"\w+", run("--help").stdout))
     assert run("--version").stdout.startswith("paragon-async, version ")
     assert run("fly").returncode == 2
     assert cli.get_command(click.Context(cli), "fly") is None

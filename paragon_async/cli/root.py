@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from paragon_async._version import __version__
+from paragon_async.cli.outcome import stop
+
+_INTERRUPTED = 130
 
 
 class Commands(click.Group):
     """Finds a command by its module, so that only the one that runs is imported."""
 
-    names = ("demo", "emulator", "webhooks")
+    names = ("demo", "emulator", "ingest", "webhooks")
 
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -26,11 +31,20 @@ class Commands(click.Group):
                 from paragon_async.cli.demo import demo as command
             case "emulator":
                 from paragon_async.cli.emulator import emulator as command
+            case "ingest":
+                from paragon_async.cli.ingest import ingest as command
             case "webhooks":
                 from paragon_async.cli.webhooks import webhooks as command
             case _:
                 return None
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an interrupt before it has begun ends like any other."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            stop("interrupted", _INTERRUPTED)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -165,9 +165,9 @@ class FolderSink:
         return self._location(new) if _is_file(new) else None
 
     def _adopt(self, record_id: str, name: str, evidence: Evidence) -> Adopted | None:
-        home = self._home(record_id)
+        home = self._files / _component(record_id)
         path = home / name
-        if not _is_file(path) or path.stat().st_size != evidence.size:
+        if home.is_symlink() or not _is_file(path) or path.stat().st_size != evidence.size:
             return None
         found = _digests(path, {"sha256", evidence.algorithm or "sha256"})
         if found[evidence.algorithm or "sha256"] != evidence.digest:

@@ -1,0 +1,163 @@
+"""What the ingest commands answer: tables for a person, one line of JSON for a program.
+
+Results go to standard output; what is wrong with them, and what to do, to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from paragon_async.cli.figures import rate, size, span
+from paragon_async.cli.outcome import plain
+
+if TYPE_CHECKING:
+    from paragon_async.ingest.overview import Overview, Ran
+    from paragon_async.ingest.refresh import Verified
+    from paragon_async.ingest.values import DeadLetter, Report
+
+SHOWN = 10
+Rows = Sequence[tuple[str, str]]
+
+
+def has_reader() -> bool:
+    """Tell whether a person reads the results, and not a program."""
+    return sys.stdout.isatty()
+
+
+def report(sync: str, found: Report) -> None:
+    """Answer with what a run came to."""
+    if not has_reader():
+        _line({"sync": sync, **attrs.asdict(found)})
+        return
+    speed = f"{size(rate(found.bytes, found.seconds))}/s"
+    table(
+        [
+            ("sync", sync),
+            ("records", f"{found.records:,}"),
+            ("created", f"{found.created:,}"),
+            ("updated", f"{found.updated:,}"),
+            ("deleted", f"{found.deleted:,}"),
+            ("unchanged", f"{found.unchanged:,}"),
+            ("files", f"{found.files:,}"),
+            ("bytes", size(found.bytes)),
+            ("dead letters", f"{found.dead_letters:,}"),
+            ("seconds", f"{found.seconds:.1f}"),
+            (
+                "rate",
+                speed if found.bytes else f"{rate(found.records, found.seconds):,.0f} records/s",
+            ),
+        ]
+    )
+
+
+def change(sync: str, found: Report) -> None:
+    """Answer with one line for a run that changed something."""
+    if not has_reader():
+        _line({"sync": sync, **attrs.asdict(found)})
+        return
+    counted = {
+        "created": found.created,
+        "updated": found.updated,
+        "deleted": found.deleted,
+        "files": found.files,
+        "dead letters": found.dead_letters,
+    }
+    parts = [f"{count:,} {name}" for name, count in counted.items() if count]
+    print(f"{time.strftime('%H:%M:%S')}  {', '.join([*parts, size(found.bytes)])}", flush=True)
+
+
+def verified(sync: str, found: Verified) -> None:
+    """Answer with what was found to be there; what was not is listed on standard error."""
+    if not has_reader():
+        _line({"sync": sync, **attrs.asdict(found), "is_good": found.is_good})
+    else:
+        table(
+            [
+                ("sync", sync),
+                ("contents", f"{found.contents:,}"),
+                ("bytes", size(found.bytes)),
+                ("damaged", f"{len(found.damaged):,}"),
+                ("restored", f"{found.restored:,}"),
+                ("files of rows damaged", f"{len(found.places):,}"),
+                ("dead letters", f"{found.dead_letters:,}"),
+            ]
+        )
+    damaged = [*found.damaged.values(), *found.places]
+    for path in damaged[:SHOWN]:
+        print(f"gone or altered: {plain(path)}", file=sys.stderr)
+    _more(len(damaged))
+
+
+def letters(found: Sequence[DeadLetter], count: int, folder: Path) -> None:
+    """List dead letters on standard error, and say how they are taken up again."""
+    for letter in found[:SHOWN]:
+        reason = f"{letter.name or letter.id} ({letter.kind}): {letter.reason}"
+        print(f"dead letter: {plain(reason)}", file=sys.stderr)
+    _more(count)
+    print(f"try them again: paragon-async ingest retry {plain(str(folder))}", file=sys.stderr)
+
+
+def status(found: Overview) -> None:
+    """Answer with what a mirror holds of one feed."""
+    if not has_reader():
+        told = attrs.asdict(found)
+        _line({**told.pop("feed"), **told})
+        return
+    feed = found.feed
+    dead = ", ".join(f"{count:,} {kind}" for kind, count in found.dead.items())
+    last = [("last run" if not n else "", _ran(ran)) for n, ran in enumerate(found.runs)]
+    rows = [
+        ("sync", feed.sync),
+        ("user", feed.user or "the one of the token"),
+        ("project", feed.project or "the one of the token"),
+        ("destination", found.sink + (f", rows as {found.format}" if found.format else "")),
+        ("records", f"{found.records:,}, and {found.deleted:,} deleted"),
+        ("contents", f"{found.contents:,}, {size(found.bytes)}"),
+        ("dead letters", dead or "none"),
+        ("to be deleted", f"{found.doomed:,}" if found.doomed else "none"),
+        *last,
+        ("now", _now(found)),
+    ]
+    table(rows)
+
+
+def table(rows: Rows) -> None:
+    """Print names and values; text from outside is never taken for markup or control."""
+    grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        grid.add_row(Text(name), Text(plain(value)))
+    Console(highlight=False, soft_wrap=True).print(grid)
+
+
+def _ran(ran: Ran) -> str:
+    found = ran.report
+    counted = f"{found.records:,} records, {found.files:,} files, {size(found.bytes)}"
+    when = f"{span(time.time() - ran.started_at)} ago"
+    return f"{when}: {ran.kind}, {ran.outcome}, {counted} in {found.seconds:.1f} s"
+
+
+def _now(found: Overview) -> str:
+    if found.held_by:
+        return f"at work: {found.held_by}"
+    if found.is_cut_off:
+        return "nobody works on it; the last run did not come to its end, the next one goes on"
+    return "nobody works on it"
+
+
+def _more(count: int) -> None:
+    if count > SHOWN:
+        print(f"and {count - SHOWN} more", file=sys.stderr)
+
+
+def _line(values: dict[str, Any]) -> None:
+    print(json.dumps(values), flush=True)

@@ -1,0 +1,216 @@
+"""`paragon-async ingest`: mirror a sync into a folder; `status`, `verify`, `retry`, `reconcile` it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from paragon_async.cli.outcome import perform, stop
+
+F = TypeVar("F", bound=Callable[..., Any])
+_GO_ON = "interrupted: everything before is saved; run the same command again to go on"
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
+_WHOLE = 100
+
+
+def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Read a share of a whole; without its sign `0.5` could be taken for either."""
+    found = _SHARE.fullmatch(value.strip())
+    if found is None or float(found[1]) > _WHOLE:
+        raise click.BadParameter(
+            f"{value!r} is no share: say it like 50%, from 0% to 100%", ctx=ctx, param=param
+        )
+    return float(found[1]) / _WHOLE
+
+
+_DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+_TO = click.option(
+    "--to",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The folder of the mirror.",
+)
+_CONTENT = click.option(
+    "--content/--no-content",
+    default=None,
+    help="Fetch contents.  [default: if the mirror holds any]",
+)
+_EVERY = click.option(
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    help="The pause with --follow.  [default: 30]",
+)
+_MANNER = (
+    click.option(
+        "--concurrency",
+        default=16,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        help="Contents fetched at once.",
+    ),
+    click.option(
+        "--durability",
+        default="file",
+        show_default=True,
+        type=click.Choice(["file", "batch"]),
+        help="Flush each file by itself, or a page's files together.",
+    ),
+    click.option(
+        "--max-delete",
+        "fuse",
+        default="50%",
+        show_default=True,
+        metavar="PERCENT",
+        callback=_share,
+        help="The share of the mirror that one run may delete.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+)
+
+
+def _manner(command: F) -> F:
+    for option in reversed(_MANNER):
+        command = option(command)
+    return command
+
+
+class Running(click.Group):
+    """A group that runs an ingest unless another command is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take everything but a command's name for an ingest."""
+        if not args or args[0] not in self.commands:
+            asks = {"-h", "--help"} & set(args)
+            args = ["--help"] if asks else ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show both forms."""
+        formatter.write_usage(ctx.command_path, "SYNC --user USER --to DIR [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "status|verify|retry|reconcile DIR [OPTIONS]")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of an ingest, and the commands."""
+        options = [p for p in self.commands["run"].get_params(ctx) if isinstance(p, click.Option)]
+        with formatter.section("Options"):
+            formatter.write_dl([record for o in options if (record := o.get_help_record(ctx))])
+        self.format_commands(ctx, formatter)
+
+
+@click.group(cls=Running)
+def ingest() -> None:
+    """Mirror the sync SYNC of a connected user into the folder DIR, and keep it up to date.
+
+    Each time it goes on where it stopped, however that was, and fetches what is new. Credentials come
+    from the environment: PARAGON_SIGNING_KEY and PARAGON_PROJECT_ID, or PARAGON_USER_TOKEN.
+
+    \b
+    paragon-async ingest 1b2c… --user user-1 --to mirror
+    paragon-async ingest 1b2c… --user user-1 --to mirror --follow --every 60
+    paragon-async ingest status mirror
+    paragon-async ingest verify mirror --offline
+
+    Standard output has a table, or one line of JSON where it is no terminal. The exit status is 0, 1
+    when there are dead letters, 2 for a wrong call, 3 when an error stopped it.
+    """  # noqa: D301  # the mark by which click leaves a paragraph as it is
+
+
+@ingest.command("run", hidden=True)
+@click.argument("sync")
+@click.option("--user", help="The connected user; a PARAGON_USER_TOKEN implies one.")
+@_TO
+@click.option("--no-content", is_flag=True, help="Records alone; see `reconcile --content`.")
+@click.option("--parquet", is_flag=True, help="Rows as Parquet (extra `parquet`).")
+@click.option("--follow", is_flag=True, help="Go on until interrupted.")
+@_EVERY
+@_manner
+def run(
+    *,
+    sync: str,
+    user: str | None,
+    to: Path,
+    no_content: bool,
+    parquet: bool,
+    follow: bool,
+    every: float | None,
+    **manner: Any,
+) -> None:
+    """Mirror SYNC into a folder."""
+    if every is not None and not follow:
+        raise click.UsageError("--every is the pause of --follow: give both")
+    from paragon_async.cli import mirror
+
+    pause = (every or 30.0) if follow else None
+    asked = _asked(content=not no_content, **manner)
+    _end(mirror.run(sync, user, to, parquet=parquet, every=pause, manner=asked))
+
+
+@ingest.command()
+@_DIR
+def status(folder: Path) -> None:
+    """Tell what DIR holds and how its last runs went; also while one is going on."""
+    _mirror(folder)
+    from paragon_async.cli import mirror
+
+    raise SystemExit(perform(mirror.status(folder)))
+
+
+@ingest.command()
+@_DIR
+@click.option("--offline", is_flag=True, help="Only look; no credentials are needed.")
+@_CONTENT
+@_manner
+def verify(folder: Path, *, offline: bool, **manner: Any) -> None:
+    """Read every content in DIR, and fetch again what is gone or altered."""
+    _mirror(folder)
+    from paragon_async.cli import mirror
+
+    _end(mirror.verify(folder, offline=offline, manner=_asked(**manner)))
+
+
+@ingest.command()
+@_DIR
+@_CONTENT
+@_manner
+def retry(folder: Path, **manner: Any) -> None:
+    """Try the dead letters of DIR once more."""
+    _mirror(folder)
+    from paragon_async.cli import mirror
+
+    _end(mirror.retry(folder, manner=_asked(**manner)))
+
+
+@ingest.command()
+@_DIR
+@_CONTENT
+@_manner
+def reconcile(folder: Path, **manner: Any) -> None:
+    """Pull everything once more, and find what the feed of DIR never said."""
+    _mirror(folder)
+    from paragon_async.cli import mirror
+
+    _end(mirror.reconcile(folder, manner=_asked(**manner)))
+
+
+def _asked(**manner: Any) -> Any:
+    from paragon_async.cli.mirror import Manner
+
+    return Manner(**manner)
+
+
+def _end(work: Coroutine[Any, Any, int]) -> None:
+    raise SystemExit(perform(work, interrupted=_GO_ON))
+
+
+def _mirror(folder: Path) -> None:
+    from paragon_async.ingest.overview import is_mirror
+
+    if not is_mirror(folder):
+        stop(f"there is no mirror in {folder}", 2)

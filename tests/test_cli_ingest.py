@@ -1,0 +1,525 @@
+"""`paragon-async ingest` as a person or a script runs it, against an emulator in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import pty
+import signal
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from paragon_async.cli.figures import Course, rate, size, span, told
+from paragon_async.cli.root import Commands, cli
+from paragon_async.cli.watch import Watch
+from paragon_async.emulator.auth import new_signing_key
+from paragon_async.ingest import FolderSink, Ingest, LinesSink, Progress, Report, State
+
+COMMAND = [sys.executable, "-m", "paragon_async", "ingest"]
+GO_ON = "interrupted: everything before is saved; run the same command again to go on"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    return tmp_path / "mirror"
+
+
+@pytest.fixture
+def call(emulator):
+    """Run the command in a thread, for the emulator answers from this loop."""
+
+    async def call(*arguments, **environ):
+        runner = CliRunner(env=emulator.environ | environ)
+        given = ["ingest", *map(str, arguments)]
+        return await asyncio.to_thread(runner.invoke, cli, given)
+
+    return call
+
+
+@pytest.fixture
+def run(call, sync_id, mirror):
+    async def run(*arguments, **environ):
+        return await call(sync_id, "--user", "user-1", "--to", mirror, *arguments, **environ)
+
+    return run
+
+
+@pytest.fixture
+def spawn(emulator):
+    """Start the command as a process of its own; at the end none is left."""
+    started = []
+
+    async def spawn(*arguments, **options):
+        environ = os.environ | emulator.environ
+        streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE} | options
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, *map(str, arguments), env=environ, **streams
+        )
+        started.append(process)
+        return process
+
+    yield spawn
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+def contents(mirror):
+    """The contents by name: all names in the sources are different."""
+    return {p.name: p.read_bytes() for p in (mirror / "files").rglob("*") if p.is_file()}
+
+
+def sources(folder):
+    return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def fetched(emulator):
+    return sum(one.path.endswith("/content") for one in emulator.requests)
+
+
+async def until(is_so):
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110  # it happens in another process
+            await asyncio.sleep(0.005)
+
+
+async def test_run(run, sync_id, mirror, folder, emulator):
+    """A sync is mirrored; the next run moves nothing, and one after a change only the change."""
+    first = await run()
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert first.stdout.count("\n") == 1
+    told = json.loads(first.stdout)
+    assert told.keys() == {
+        "sync", "records", "created", "updated", "deleted", "unchanged", "files", "bytes",
+        "dead_letters", "seconds", "cursor",
+    }  # fmt: skip
+    assert (told["sync"], told["records"], told["files"], told["dead_letters"]) == (sync_id, 7, 4, 0)  # fmt: skip
+    assert contents(mirror) == sources(folder)
+    again = json.loads((await run("--quiet")).stdout)
+    assert (again["records"], again["files"], fetched(emulator)) == (0, 0, 4)
+    (folder / "hello.txt").write_text("changed")
+    (folder / "zero.bin").unlink()
+    await emulator.refresh()
+    changed = json.loads((await run("--durability", "batch", "--concurrency", "2")).stdout)
+    assert (changed["records"], changed["files"], changed["deleted"]) == (2, 1, 1)
+    assert fetched(emulator) == 5
+    assert contents(mirror) == sources(folder)
+
+
+async def test_no_content(run, call, mirror, folder):
+    """Records alone stay alone, until contents are asked for."""
+    assert json.loads((await run("--no-content")).stdout)["files"] == 0
+    assert json.loads((await call("reconcile", mirror)).stdout)["files"] == 0
+    assert contents(mirror) == {}
+    brought = await call("reconcile", mirror, "--content")
+    assert (brought.exit_code, json.loads(brought.stdout)["files"]) == (0, 4)
+    assert contents(mirror) == sources(folder)
+
+
+async def test_parquet(run, call, mirror, folder, emulator):
+    """A mirror keeps the format of its rows; another one is refused."""
+    assert (await run("--parquet")).exit_code == 0
+    (folder / "new.txt").write_text("new")
+    await emulator.refresh()
+    assert (await run()).exit_code == 0
+    names = [p.suffix for p in (mirror / "records").iterdir() if not p.name.startswith(".")]
+    assert set(names) == {".parquet"}
+    verified = await call("verify", mirror)
+    assert (verified.exit_code, json.loads(verified.stdout)["contents"]) == (0, 5)
+    assert json.loads((await call("status", mirror)).stdout)["format"] == "parquet"
+
+
+async def test_parquet_on_lines(run, mirror):
+    """Rows that are JSON lines already do not become Parquet."""
+    await run()
+    refused = await run("--parquet")
+    assert refused.exit_code == 2
+    assert "keeps its rows as JSON lines: --parquet needs a new folder" in refused.stderr
+    assert not list((mirror / "records").glob("*.parquet"))
+
+
+async def test_verify(run, call, mirror, folder):
+    """What is gone or altered is found without credentials, and fetched again with them."""
+    await run()
+    nobody = dict.fromkeys(["PARAGON_SIGNING_KEY", "PARAGON_PROJECT_ID", "PARAGON_USER_TOKEN"])
+    good = await call("verify", mirror, "--offline", **nobody)
+    assert (good.exit_code, good.stderr, json.loads(good.stdout)["is_good"]) == (0, "", True)
+    (kept,) = (mirror / "files").rglob("hello.txt")
+    kept.write_text("HELLO")
+    bad = await call("verify", mirror, "--offline", **nobody)
+    assert bad.exit_code == 1
+    assert list(json.loads(bad.stdout)["damaged"].values()) == [kept.relative_to(mirror).as_posix()]
+    assert bad.stderr == f"gone or altered: {kept.relative_to(mirror).as_posix()}\n"
+    assert kept.read_text() == "HELLO"
+    assert (await call("verify", mirror, **nobody)).exit_code == 2
+    mended = await call("verify", mirror)
+    assert (mended.exit_code, json.loads(mended.stdout)["restored"]) == (0, 1)
+    assert contents(mirror) == sources(folder)
+
+
+async def test_dead_letters(run, call, mirror, folder, emulator):
+    """Dead letters are listed and counted in the exit status, until a retry brings them."""
+    (folder / "bad\x1b[31m.txt").write_text("odd")
+    await emulator.refresh()
+    emulator.fault(path="*/content", status=403, times=None)
+    first = await run()
+    assert first.exit_code == 1
+    assert json.loads(first.stdout)["dead_letters"] == 5
+    listed = [line for line in first.stderr.splitlines() if line.startswith("dead letter: ")]
+    assert len(listed) == 5
+    assert any(line.startswith("dead letter: hello.txt (403): 403 from GET") for line in listed)
+    assert "\x1b" not in first.stderr
+    assert first.stderr.endswith(f"try them again: paragon-async ingest retry {mirror}\n")
+    looked = await call("status", mirror)
+    assert (looked.exit_code, json.loads(looked.stdout)["dead"]) == (1, {"403": 5})
+    assert (await call("retry", mirror)).exit_code == 1
+    assert (await call("verify", mirror, "--offline")).exit_code == 1
+    emulator.faults.clear()
+    retried = await call("retry", mirror)
+    assert (retried.exit_code, json.loads(retried.stdout)["files"]) == (0, 5)
+    assert (await call("status", mirror)).exit_code == 0
+    assert len(contents(mirror)) == 5
+
+
+async def test_many_dead_letters(run, folder, emulator):
+    """Ten are listed, the others counted."""
+    for number in range(8):
+        (folder / f"{number}.txt").write_text("x")
+    await emulator.refresh()
+    emulator.fault(path="*/content", status=404, times=None)
+    done = await run()
+    assert done.stderr.count("dead letter: ") == 10
+    assert "and 2 more\n" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "retry", "reconcile"])
+async def test_no_mirror(call, tmp_path, command):
+    """A folder that is no mirror is named, and stays as it is."""
+    (tmp_path / "bare").mkdir()
+    for place in (tmp_path / "bare", tmp_path / "absent"):
+        done = await call(command, place)
+        assert done.exit_code == 2
+        assert done.stderr == f"paragon-async: there is no mirror in {place}\n"
+    assert list((tmp_path / "bare").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["s", "--user", "u"], "Missing option '--to'"),
+        ([], "Missing argument 'SYNC'"),
+        (["s", "--to", "d"], "Name the user: --user USER"),
+        (["s", "--user", "u", "--to", "d", "--max-delete", "0.5"], "say it like 50%"),
+        (["s", "--user", "u", "--to", "d", "--max-delete", "101%"], "say it like 50%"),
+        (["s", "--user", "u", "--to", "d", "--max-delete", "half"], "say it like 50%"),
+        (["s", "--user", "u", "--to", "d", "--concurrency", "0"], "--concurrency"),
+        (["s", "--user", "u", "--to", "d", "--durability", "none"], "--durability"),
+        (["s", "--user", "u", "--to", "d", "--every", "5"], "--every is the pause of --follow"),
+        (["s", "--user", "u", "--to", "d", "--follow", "--every", "0"], "--every"),
+        (["status"], "Missing argument 'DIR'"),
+    ],
+)
+async def test_wrong_calls(call, tmp_path, monkeypatch, given, sentence):
+    """A call that cannot be meant says why, with status 2, before anything is made."""
+    monkeypatch.chdir(tmp_path)
+    done = await call(*given)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert not (tmp_path / "d").exists()
+
+
+async def test_credentials(run, call, mirror):
+    """Missing credentials, or those of another project, are a wrong call."""
+    absent = await run(PARAGON_SIGNING_KEY=None, PARAGON_PROJECT_ID=None, PARAGON_USER_TOKEN=None)
+    assert absent.exit_code == 2
+    assert "no credentials" in absent.stderr
+    await run()
+    other = await call("retry", mirror, PARAGON_PROJECT_ID="another-project")
+    assert other.exit_code == 2
+    assert "the credentials are of another-project" in other.stderr
+
+
+async def test_stopped_by_an_error(run, call, tmp_path):
+    """A refused token, a sync that is not there: one sentence, status 3, no traceback."""
+    refused = await run(PARAGON_SIGNING_KEY=new_signing_key())
+    assert refused.exit_code == 3
+    assert (refused.stdout, refused.stderr.count("\n")) == ("", 1)
+    assert "401" in refused.stderr
+    unknown = "00000000-0000-4000-8000-000000000000"
+    absent = await call(unknown, "--user", "u", "--to", tmp_path / "unknown")
+    assert absent.exit_code == 3
+    assert "404" in absent.stderr
+
+
+async def test_fuse(run, call, mirror, folder, emulator):
+    """More deletes than the share allows stop the run; a larger share lets them through."""
+    await run()
+    (folder / "hello.txt").unlink()
+    (folder / "zero.bin").unlink()
+    await emulator.refresh()
+    stopped = await run("--max-delete", "10 %")
+    assert stopped.exit_code == 3
+    assert "2 of 7 records" in stopped.stderr
+    assert len(contents(mirror)) == 4
+    looked = await call("status", mirror)
+    assert (looked.exit_code, json.loads(looked.stdout)["doomed"]) == (1, 2)
+    assert json.loads((await run("--max-delete", "100%")).stdout)["deleted"] == 2
+    assert contents(mirror) == sources(folder)
+
+
+async def test_held_state(run, call, mirror):
+    """Whoever comes second is told who is at work; status works all the same."""
+    await run()
+    async with State(mirror):
+        held = await run()
+        looked = json.loads((await call("status", mirror)).stdout)
+    assert held.exit_code == 3
+    assert f"process {os.getpid()} on" in held.stderr
+    assert looked["held_by"].startswith(f"process {os.getpid()} on")
+    assert json.loads((await call("status", mirror)).stdout)["held_by"] is None
+
+
+async def test_destinations_that_refuse(call, sync_id, tmp_path):
+    """A file in the way, or files of somebody else's, stop it with a sentence that names them."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other" / "files").mkdir(parents=True)
+    (tmp_path / "other" / "files" / "mine").write_text("x")
+    for place, sentence in (("file", "cannot use"), ("file/in", "cannot use"), ("other", "empty")):  # fmt: skip
+        done = await call(sync_id, "--user", "user-1", "--to", tmp_path / place)
+        assert (done.exit_code, done.stderr.count("\n")) == (3, 1), done.stderr
+        assert sentence in done.stderr
+    assert (tmp_path / "other" / "files" / "mine").read_text() == "x"
+
+
+async def test_damaged_state(run, call, mirror):
+    """A state that is damaged stops every command and is left as it is."""
+    await run()
+    state = mirror / ".paragon" / "state.db"
+    state.write_bytes(state.read_bytes()[:5000])
+    before = state.read_bytes()
+    for done in (await run(), await call("status", mirror), await call("verify", mirror)):
+        assert (done.exit_code, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert state.read_bytes() == before
+
+
+async def test_several_syncs(call, user, sync_id, mirror):
+    """A mirror of several syncs is looked at and verified sync by sync, each where it lies."""
+    other = await user.syncs.enable("googledrive", "files", configuration_name="other")
+    await user.syncs.wait_until_idle(other.id, timeout=10)
+    for name, one in (("a", sync_id), ("b", other.id)):
+        await Ingest(user, one, FolderSink(mirror / name), mirror).run()
+    found = [json.loads(line) for line in (await call("status", mirror)).stdout.splitlines()]
+    assert [(one["sync"], one["sink"]) for one in found] == [(sync_id, "folder:./a"), (other.id, "folder:./b")]  # fmt: skip
+    (kept,) = (mirror / "b").rglob("hello.txt")
+    kept.unlink()
+    done = await call("verify", mirror)
+    assert (done.exit_code, done.stdout.count("\n")) == (0, 2)
+    assert kept.read_text() == "hello"
+    assert (await call("reconcile", mirror)).exit_code == 0
+
+
+async def test_other_destinations(call, user, sync_id, mirror):
+    """A mirror that goes elsewhere than to a folder is for a program, and the command says so."""
+    await Ingest(user, sync_id, LinesSink(mirror / "log"), mirror).run()
+    assert (await call("status", mirror)).exit_code == 0
+    done = await call("verify", mirror)
+    assert done.exit_code == 2
+    assert "use `Ingest` in a program" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_interrupted(spawn, run, sync_id, mirror, folder, emulator, number, status):
+    """A signal in the middle: the run says that it is saved, and the same command goes on."""
+    for one in range(40):
+        (folder / f"{one}.txt").write_text(str(one))
+    await emulator.refresh()
+    # Some come, the others would take for ever.
+    emulator.fault(path="*/content", delay=60, skip=20, times=None)
+    process = await spawn(sync_id, "--user", "user-1", "--to", mirror)
+    await until(lambda: len(contents(mirror)) == 20)
+    process.send_signal(number)
+    out, err = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, out, err.decode()) == (status, b"", f"paragon-async: {GO_ON}\n")
+    assert not list((mirror / ".paragon" / "tmp").iterdir())
+    assert len(contents(mirror)) == 20
+    emulator.faults.clear()
+    done = await run()
+    assert (done.exit_code, contents(mirror)) == (0, sources(folder))
+    assert json.loads(done.stdout)["files"] >= 24
+    whole = [c for c in emulator.requests if c.path.endswith("/content") and c.fault is None]
+    assert 44 <= len(whole) <= 45  # an empty file cannot be recognised, when it was the last one
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal(number):
+    """Work that does not let go is ended by the second signal, at once."""
+    program = (
+        "import asyncio, time\n"
+        "from paragon_async.cli.outcome import perform\n"
+        "async def work():\n"
+        "    print('ready', flush=True)\n"
+        "    try:\n"
+        "        await asyncio.sleep(60)\n"
+        "    finally:\n"
+        "        print('held', flush=True)\n"
+        "        time.sleep(60)\n"
+        "perform(work())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    assert await process.stdout.readline() == b"held\n"
+    process.send_signal(number)
+    assert await asyncio.wait_for(process.wait(), 10) == 128 + number
+
+
+async def test_follow(spawn, sync_id, mirror, folder, emulator):
+    """It runs again and again, says what changed, and nothing while nothing does."""
+    process = await spawn(sync_id, "--user", "user-1", "--to", mirror, "--follow", "--every", "0.1")
+    assert json.loads(await process.stdout.readline())["files"] == 4
+    pulls = len(emulator.requests)
+    await until(lambda: len(emulator.requests) > pulls + 2)
+    (folder / "new.txt").write_text("new")
+    emulator.fault(path="*/content", status=403)
+    (folder / "more.txt").write_text("more")
+    await emulator.refresh()
+    told = json.loads(await process.stdout.readline())
+    assert (told["records"], told["created"], told["files"], told["dead_letters"]) == (2, 2, 1, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 10)
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode().splitlines() == [
+        f"1 dead letters; try them again: paragon-async ingest retry {mirror}",
+        f"paragon-async: {GO_ON}",
+    ]
+
+
+async def on_a_terminal(spawn, *arguments):
+    """Return what a terminal was sent, and the exit status."""
+    terminal, end = pty.openpty()
+    process = await spawn(*arguments, stdout=end, stderr=end)
+    os.close(end)
+
+    def read():
+        shown = b""
+        # That is how a terminal on Linux ends.
+        with contextlib.suppress(OSError):
+            while piece := os.read(terminal, 65536):
+                shown += piece
+        return shown.decode()
+
+    shown = await asyncio.to_thread(read)
+    os.close(terminal)
+    return shown, await process.wait()
+
+
+async def test_on_a_terminal(spawn, sync_id, mirror, emulator, monkeypatch):
+    """On a terminal there is a bar, then a table; and every command has its own."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    emulator.fault(path="*/content", status=404)
+    shown, status = await on_a_terminal(spawn, sync_id, "--user", "user-1", "--to", mirror)
+    assert status == 1
+    assert "\x1b[?25l" in shown  # the bar hides the cursor
+    assert "\x1b[?25h" in shown
+    for name in ("records", "created", "updated", "deleted", "unchanged", "files", "bytes", "dead letters", "seconds", "rate"):  # fmt: skip
+        assert f"\n{name} " in shown
+    shown, status = await on_a_terminal(spawn, "status", mirror)
+    assert status == 1
+    assert "1 404" in shown
+    assert "s ago: run, done, 7 records, 3 files" in shown
+    assert "nobody works on it" in shown
+    shown, status = await on_a_terminal(spawn, "retry", mirror, "-q")
+    assert status == 0
+    assert "\x1b[?25l" not in shown
+    shown, status = await on_a_terminal(spawn, "verify", mirror)
+    assert (status, "restored" in shown) == (0, True)
+
+
+async def test_help(call):
+    """Help shows the options of an ingest and the commands, however it is asked for."""
+    asked = await call("--help")
+    assert asked.exit_code == 0
+    assert (await call("some-sync", "--to", "x", "-h")).stdout == asked.stdout
+    for name in (
+        "--user", "--to", "--no-content", "--concurrency", "--parquet", "--follow", "--every",
+        "--durability", "--max-delete", "--quiet", "status", "verify", "retry", "reconcile",
+        "paragon-async ingest verify mirror --offline",
+    ):  # fmt: skip
+        assert name in asked.stdout
+    assert "--offline" in (await call("verify", "--help")).stdout
+
+
+def test_an_interrupt_before_it_begins():
+    """Ctrl-C while a command is being imported is an interrupt like any other."""
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    group = Commands("x", invoke_without_command=True, callback=click.pass_context(lambda _: interrupted()))  # fmt: skip
+    done = CliRunner().invoke(group, [])
+    assert (done.exit_code, done.stderr) == (130, "paragon-async: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_540_000, "1.5 MB"), (2 * 10**9, "2.0 GB"), (10**18, "1000.0 PB")],
+)  # fmt: skip
+def test_sizes(count, shown):
+    """Sizes have the unit that keeps them short."""
+    assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-1, "0 s"), (59, "59 s"), (120, "2 min"), (3 * 3600, "3 h"), (30 * 3600, "30 h"), (5 * 86_400, "5 days")],
+)  # fmt: skip
+def test_spans(seconds, shown):
+    """Lengths of time have their largest unit."""
+    assert span(seconds) == shown
+
+
+def at(records, seconds, cursor, **others):
+    files = others.pop("files", 0)
+    report = Report(records=records, files=files, bytes=files * 1000, seconds=seconds, cursor=cursor)  # fmt: skip
+    return Progress(report=report, **others)
+
+
+def test_time_left():
+    """A first run is bounded by all there is, a later one by what is still to come."""
+    course = Course()
+    course.note(at(0, 1.0, None, files=100, remaining=500, total=1000))
+    assert (course.done, course.whole, course.seconds_left) == (100, 1000, 9.0)
+    assert told(at(0, 1.0, None, files=100, total=1000), course) == (
+        "0 of 1,000 records, 100 files, 100.0 kB, 100.0 kB/s, 9 s left"
+    )
+    later = Course()
+    later.note(at(0, 1.0, "c", remaining=0, total=1000))
+    assert (later.whole, later.seconds_left) == (None, None)
+    later.note(at(20, 2.0, "c", remaining=30, total=1000))
+    assert (later.whole, later.seconds_left) == (50, 3.0)
+    silent = Course()
+    silent.note(at(20, 2.0, None))
+    assert told(at(20, 2.0, None), silent) == "20 records, 10 records/s"
+    assert rate(5, 0) == 0
+
+
+def test_lines_where_there_is_no_terminal():
+    """Elsewhere a line comes now and then, not each time; and none when nothing has come."""
+    shown = io.StringIO()
+    for every, lines in ((1000.0, 0), (0.0, 2)):
+        with Watch(Console(file=shown), every=every) as watch:
+            watch.tell(at(0, 0.1, "c"))
+            watch.tell(at(20, 2.0, "c"))
+            watch.tell(at(40, 4.0, "c", files=1))
+        assert shown.getvalue().count("\n") == lines
+    assert "\x1b" not in shown.getvalue()
