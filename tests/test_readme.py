@@ -9,11 +9,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.emulator.asker import token
+from tests.ingest.fakes import contents, source
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = {
@@ -97,6 +99,7 @@ def test_the_examples_are_found():
     """Every example of the page is among those that are run here."""
     assert set(EXAMPLES) == {
         "Pull records", "Download files", "Resume", "Ask permissions", "In tests of your own",
+        "Mirror a sync", "Mirrors",
     }  # fmt: skip
     assert README.count("```python") == len(EXAMPLES)
 
@@ -125,6 +128,31 @@ async def test_resume(environment, sync_id, emulator, folder, capsys):
     await changes(cursor)
     shown = capsys.readouterr().out.splitlines()
     assert [line.rpartition(" ")[0] for line in shown] == ["new or changed", "gone"]
+
+
+async def test_mirror(environment, sync_id, folder, capsys):
+    """The example mirrors the whole drive, and DuckDB's line reads it."""
+    await loaded("Mirror a sync")["main"]()
+    assert capsys.readouterr().out == "7 0 0 0\n"
+    assert set(contents("mirror").values()) == set(source(folder).values())
+    loaded("Mirrors")
+    shown = capsys.readouterr().out
+    assert "hello.txt" in shown and "files/" in shown
+
+
+async def test_the_lines_of_a_mirror(environment, sync_id, emulator):
+    """The shell's two lines mirror a sync, and tell how it stands."""
+    code = re.search(r"```bash\n(paragon-async ingest .*?)```", README, re.DOTALL)[1]
+    scripts = Path(sys.executable).parent
+    for command in code.splitlines():
+        child = await asyncio.create_subprocess_shell(
+            command,
+            stdout=subprocess.PIPE,
+            env=dict(os.environ) | {"SYNC": sync_id, "PATH": f"{scripts}:{os.environ['PATH']}"},
+        )
+        shown, _ = await child.communicate()
+        assert child.returncode == 0
+        assert json.loads(shown)["records"] == 7
 
 
 async def test_permissions(environment, sync_id, emulator, capsys):

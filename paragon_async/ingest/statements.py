@@ -61,11 +61,12 @@ def find_feed(db: sqlite3.Connection, feed: Feed, sink: str) -> int:
         "SELECT feed, sink FROM feeds WHERE project = ? AND user = ? AND sync = ?", key
     ).fetchone()
     other = db.execute(
-        "SELECT user, sync FROM feeds WHERE sink = ? AND feed IS NOT ?", (sink, row and row[0])
+        "SELECT feed, user, sync FROM feeds WHERE sink = ? AND feed IS NOT ?",
+        (sink, row and row[0]),
     ).fetchone()
-    if other:
+    if other and not _gives_way(db, other[0]):
         raise SinkError(
-            f"the destination {sink} already holds sync {other[1]} of user {other[0]}: "
+            f"the destination {sink} already holds sync {other[2]} of user {other[1]}: "
             "give each sync a destination of its own"
         )
     if row is None:
@@ -76,6 +77,17 @@ def find_feed(db: sqlite3.Connection, feed: Feed, sink: str) -> int:
             f"{feed} goes to {row[1]} by this state, not to {sink}: use a state folder for each"
         )
     return int(row[0])
+
+
+def _gives_way(db: sqlite3.Connection, feed: int) -> bool:
+    """Forget a feed of which nothing was ever stored: its sync was mistyped, or its token refused."""
+    for table in ("records", "receipts", "dead", "places"):
+        found = db.execute(f"SELECT 1 FROM {table} WHERE feed = ? LIMIT 1", (feed,)).fetchone()  # noqa: S608  # constants
+        if found:
+            return False
+    db.execute("DELETE FROM runs WHERE feed = ?", (feed,))
+    db.execute("DELETE FROM feeds WHERE feed = ?", (feed,))
+    return True
 
 
 def cursor_of(db: sqlite3.Connection, number: int, feed: Feed) -> str | None:

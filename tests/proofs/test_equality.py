@@ -34,7 +34,6 @@ FAULTS = [
     {"path": "*/records", "cut_after": 40},
     {"path": "*/records", "page": "duplicates"},
     {"path": "*/records", "page": "repeat_cursor"},
-    {"path": "*/records", "page": "unknown_fields"},
     {"path": "*/records", "page": "null_cursor"},
     {"path": "*/records", "html": True, "status": 200},
 ]

@@ -315,7 +315,7 @@ async def sweep_calls(scene, make, attempts):
                 await scene.equal(mirror, swept=False, dead=letters)
             # What is tried again heals, and only that.
             healed = error is None and not report.dead_letters
-            assert healed == (attempts > 1 or not was_hit)
+            assert healed == (attempts > 1 or not was_hit), (phase, n, report, error)
             await scene.mended(mirror, "file")
             if not was_hit:
                 break
