@@ -33,11 +33,12 @@ async def finished(task: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        # A cancelled scope of anyio cancels every wait again, which would make this a busy one.
+        from anyio import CancelScope  # noqa: PLC0415  # only who is cancelled pays for it
+
         while not task.done():
-            try:
+            with contextlib.suppress(asyncio.CancelledError), CancelScope(shield=True):
                 await asyncio.wait([task])
-            except asyncio.CancelledError:
-                continue
         if not task.cancelled():
             task.exception()
         raise

@@ -112,7 +112,7 @@ def test_demo_replaces_only_its_own(folder, tmp_path):
     assert not (target / "files" / "stray").exists()
     (target / ".paragon-demo").unlink()
     refused = CliRunner().invoke(demo, arguments)
-    assert refused.exit_code == 2
+    assert refused.exit_code == 3
     assert "holds files that no demo made" in refused.output
     assert (target / ".paragon" / "state.db").exists()
 
@@ -122,17 +122,21 @@ async def test_demo_beside_another(folder, tmp_path):
     (tmp_path / ".paragon-demo").touch()
     async with State(tmp_path):
         result = CliRunner().invoke(demo, [str(folder), "--to", str(tmp_path)])
-        assert result.exit_code == 2
+        assert result.exit_code == 3
         assert f"process {os.getpid()} on" in result.output
         assert (tmp_path / ".paragon" / "state.db").exists()
 
 
 def test_demo_without_files(tmp_path):
-    """A folder of folders has nothing to verify: that is no success."""
-    (tmp_path / "from" / "empty").mkdir(parents=True)
-    result = CliRunner().invoke(demo, [str(tmp_path / "from"), "--to", str(tmp_path / "to")])
-    assert result.exit_code == 1
-    assert "there is no file in" in result.output
+    """A folder without files has nothing to verify: that is said before anything is made."""
+    source = tmp_path / "from"
+    (source / "empty").mkdir(parents=True)
+    (source / ".paragon.toml").write_text('owner = "owner@example.com"')
+    (source / "out").symlink_to(tmp_path)
+    result = CliRunner().invoke(demo, [str(source), "--to", str(tmp_path / "to")])
+    assert result.exit_code == 2
+    assert result.output.startswith(f"paragon-async: there is no file in {source}: ")
+    assert not (tmp_path / "to").exists()
 
 
 def test_demo_as_a_process(folder, tmp_path):
@@ -214,11 +218,12 @@ def test_copying(folder, tmp_path):
     ("arguments", "sentence"),
     [
         (["demo", "absent"], "there is no folder absent"),
-        (["demo", "nothing"], "the folder nothing is empty"),
+        (["demo", "nothing"], "there is no file in nothing"),
+        (["demo", ""], "the name of a folder is empty"),
+        (["demo", "full", "--to", ""], "the name of a folder is empty"),
         (["demo", "full", "--to", "full/in"], "lies inside"),
         (["demo", "full", "--to", "full/f/x"], "lies inside"),
         (["demo", "full", "--to", "file/x"], "cannot make the folder"),
-        (["demo", "full", "--to", "."], "holds files that no demo made"),
         (["emulator", "absent"], "there is no folder absent"),
     ],
 )

@@ -16,14 +16,16 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from paragon_async import Paragon
 from paragon_async.cli.figures import Course, rate, size, span, told
 from paragon_async.cli.root import Commands, cli
+from paragon_async.cli.signals import GO_ON
 from paragon_async.cli.watch import Watch
+from paragon_async.emulator import Emulator
 from paragon_async.emulator.auth import new_signing_key
 from paragon_async.ingest import FolderSink, Ingest, LinesSink, Progress, Report, State
 
 COMMAND = [sys.executable, "-m", "paragon_async", "ingest"]
-GO_ON = "interrupted: everything before is saved; run the same command again to go on"
 
 
 @pytest.fixture
@@ -98,8 +100,9 @@ async def test_run(run, sync_id, mirror, folder, emulator):
     told = json.loads(first.stdout)
     assert told.keys() == {
         "sync", "records", "created", "updated", "deleted", "unchanged", "files", "bytes",
-        "dead_letters", "seconds", "cursor",
+        "dead_letters", "seconds", "cursor", "status",
     }  # fmt: skip
+    assert told["status"] == "IDLE"
     assert (told["sync"], told["records"], told["files"], told["dead_letters"]) == (sync_id, 7, 4, 0)  # fmt: skip
     assert contents(mirror) == sources(folder)
     again = json.loads((await run("--quiet")).stdout)
@@ -161,7 +164,31 @@ async def test_verify(run, call, mirror, folder):
     assert (await call("verify", mirror, **nobody)).exit_code == 2
     mended = await call("verify", mirror)
     assert (mended.exit_code, json.loads(mended.stdout)["restored"]) == (0, 1)
+    assert mended.stderr == f"mended: {kept.relative_to(mirror).as_posix()}\n"
     assert contents(mirror) == sources(folder)
+
+
+async def test_verify_mends_what_it_can(run, call, mirror, emulator):
+    """What was mended is told from what still is gone, and so for files of rows."""
+    await run()
+    (rows,) = (mirror / "records").glob("*.jsonl")
+    rows.write_bytes(rows.read_bytes()[:100])
+    (hello,) = (mirror / "files").rglob("hello.txt")
+    (zero,) = (mirror / "files").rglob("zero.bin")
+    hello.unlink()
+    zero.unlink()
+    emulator.fault(path=f"*/{hello.parent.name}/content", status=404, times=None)
+    done = await call("verify", mirror, "-q")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, len(told["damaged"]), told["restored"]) == (1, 2, 1)
+    assert (told["places_mended"], told["is_good"]) == (1, False)
+    first, *others = [one for one in done.stderr.splitlines() if "dead letter" not in one][:3]
+    assert first == f"gone or altered: {hello.relative_to(mirror).as_posix()}"
+    assert others == [f"mended: {zero.relative_to(mirror).as_posix()}", f"mended: {rows.name}"]
+    emulator.faults.clear()
+    assert (await call("retry", mirror)).exit_code == 0
+    good = await call("verify", mirror)
+    assert (good.exit_code, good.stderr) == (0, "")
 
 
 async def test_dead_letters(run, call, mirror, folder, emulator):
@@ -184,7 +211,7 @@ async def test_dead_letters(run, call, mirror, folder, emulator):
     emulator.faults.clear()
     retried = await call("retry", mirror)
     assert (retried.exit_code, json.loads(retried.stdout)["files"]) == (0, 5)
-    assert (await call("status", mirror)).exit_code == 0
+    assert (await call("status", mirror, "-q")).exit_code == 0
     assert len(contents(mirror)) == 5
 
 
@@ -224,6 +251,13 @@ async def test_no_mirror(call, tmp_path, command):
         (["s", "--user", "u", "--to", "d", "--every", "5"], "--every is the pause of --follow"),
         (["s", "--user", "u", "--to", "d", "--follow", "--every", "0"], "--every"),
         (["status"], "Missing argument 'DIR'"),
+        (["s", "--user", "u", "--to", ""], "--to': it is empty"),
+        (["s", "--user", "", "--to", "d"], "--user': it is empty"),
+        (["", "--user", "u", "--to", "d"], "SYNC': it is empty"),
+        (["status", ""], "DIR': it is empty"),
+        (["verify", "", "--offline"], "DIR': it is empty"),
+        (["retry", ""], "DIR': it is empty"),
+        (["reconcile", ""], "DIR': it is empty"),
     ],
 )
 async def test_wrong_calls(call, tmp_path, monkeypatch, given, sentence):
@@ -241,9 +275,77 @@ async def test_credentials(run, call, mirror):
     assert absent.exit_code == 2
     assert "no credentials" in absent.stderr
     await run()
-    other = await call("retry", mirror, PARAGON_PROJECT_ID="another-project")
+    for other in (
+        await call("retry", mirror, PARAGON_PROJECT_ID="another-project"),
+        await run(PARAGON_PROJECT_ID="another-project"),
+    ):
+        assert other.exit_code == 2
+        assert "the credentials are of another-project" in other.stderr
+
+
+async def test_another_user(call, run, sync_id, mirror):
+    """The mirror of one user's sync is not taken for another's; a mistyped user is not kept."""
+    mistyped = await call(sync_id, "--user", "usr-1", "--to", mirror)
+    assert (mistyped.exit_code, "404" in mistyped.stderr) == (3, True)
+    assert (await run()).exit_code == 0
+    other = await call(sync_id, "--user", "user-2", "--to", mirror)
     assert other.exit_code == 2
-    assert "the credentials are of another-project" in other.stderr
+    assert f"is of sync {sync_id} of user user-1, not of user-2" in other.stderr
+
+
+async def test_another_sync(call, run, user, mirror):
+    """A folder that holds another sync is taken, which is no matter of how it was called."""
+    other = await user.syncs.enable("googledrive", "files", configuration_name="other")
+    await run()
+    done = await call(other.id, "--user", "user-1", "--to", mirror)
+    assert (done.exit_code, "already holds" in done.stderr) == (3, True)
+
+
+async def test_a_mirror_of_nothing(call, mirror):
+    """A state that knows no sync is no mirror to look at or to verify."""
+    async with State(mirror):
+        pass
+    for command in ("status", "verify", "retry", "reconcile"):
+        done = await call(command, mirror)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr == f"paragon-async: no sync is mirrored in {str(mirror)!r}\n"
+
+
+async def test_chosen_contents(call, user, sync_id, mirror, folder, emulator):
+    """Where a program chooses the contents, the command does not guess which; it may be told."""
+
+    def small(record):
+        return record.data.get("size", 0) < 10
+
+    await Ingest(user, sync_id, FolderSink(mirror), mirror, contents=small).run()
+    chosen = contents(mirror).keys()
+    assert chosen < sources(folder).keys()
+    for command in ("verify", "retry", "reconcile"):
+        done = await call(command, mirror)
+        assert done.exit_code == 2
+        assert "say --content for all, --no-content for none" in done.stderr
+    assert (await call("verify", mirror, "--offline")).exit_code == 0
+    assert contents(mirror).keys() == chosen
+    assert (await call("reconcile", mirror, "--content")).exit_code == 0
+    assert contents(mirror) == sources(folder)
+
+
+async def test_a_sync_that_still_works(folder, signing_key, mirror):
+    """A first sync that is not through is mirrored as far as it is, and that more will come is said."""
+    async with Emulator(folder, signing_key=signing_key, pace="manual") as emulator:
+        async with Paragon(
+            project_id=emulator.project_id, signing_key=signing_key, base_url=emulator.url
+        ) as paragon:
+            sync = await paragon.user("u").syncs.enable("googledrive", "files")
+        given = ["ingest", sync.id, "--user", "u", "--to", str(mirror)]
+        runner = CliRunner(env=emulator.environ)
+        done = await asyncio.to_thread(runner.invoke, cli, given)
+        assert (done.exit_code, json.loads(done.stdout)["status"]) == (0, "INITIALIZING")
+        assert done.stderr == (
+            "the sync is still INITIALIZING: more will come; run again later or use --follow\n"
+        )
+        quiet = await asyncio.to_thread(runner.invoke, cli, [*given, "-q"])
+        assert (quiet.exit_code, quiet.stderr) == (0, "")
 
 
 async def test_stopped_by_an_error(run, call, tmp_path):
@@ -306,6 +408,7 @@ async def test_damaged_state(run, call, mirror):
     before = state.read_bytes()
     for done in (await run(), await call("status", mirror), await call("verify", mirror)):
         assert (done.exit_code, done.stderr.count("\n")) == (3, 1), done.stderr
+        assert "restore it, or move the whole mirror aside and ingest again" in done.stderr
     assert state.read_bytes() == before
 
 
@@ -316,7 +419,7 @@ async def test_several_syncs(call, user, sync_id, mirror):
     for name, one in (("a", sync_id), ("b", other.id)):
         await Ingest(user, one, FolderSink(mirror / name), mirror).run()
     found = [json.loads(line) for line in (await call("status", mirror)).stdout.splitlines()]
-    assert [(one["sync"], one["sink"]) for one in found] == [(sync_id, "folder:./a"), (other.id, "folder:./b")]  # fmt: skip
+    assert [(one["sync"], one["sink"]) for one in found] == [(sync_id, "folder:a"), (other.id, "folder:b")]  # fmt: skip
     (kept,) = (mirror / "b").rglob("hello.txt")
     kept.unlink()
     done = await call("verify", mirror)
@@ -384,7 +487,8 @@ async def test_a_second_signal(number):
 
 async def test_follow(spawn, sync_id, mirror, folder, emulator):
     """It runs again and again, says what changed, and nothing while nothing does."""
-    process = await spawn(sync_id, "--user", "user-1", "--to", mirror, "--follow", "--every", "0.1")
+    given = (sync_id, "--user", "user-1", "--to", mirror, "-q", "--follow", "--every", "0.1")
+    process = await spawn(*given)
     assert json.loads(await process.stdout.readline())["files"] == 4
     pulls = len(emulator.requests)
     await until(lambda: len(emulator.requests) > pulls + 2)
@@ -401,6 +505,30 @@ async def test_follow(spawn, sync_id, mirror, folder, emulator):
         f"1 dead letters; try them again: paragon-async ingest retry {mirror}",
         f"paragon-async: {GO_ON}",
     ]
+
+
+async def test_a_sync_that_failed(run, sync_id, mirror, folder, emulator):
+    """What a failed sync has is mirrored, and then the command is stopped by its error."""
+    emulator.world.life.enter(sync_id, "ERRORED", reason="the token was revoked")
+    done = await run()
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert f"sync {sync_id} is ERRORED" in done.stderr
+    assert contents(mirror) == sources(folder)
+
+
+async def test_follow_through_trouble(spawn, sync_id, mirror, emulator):
+    """A service in trouble is said in one line each time, and tried again."""
+    emulator.fault(path="/api/*", status=503, times=None, retry_after=300)
+    given = (sync_id, "--user", "user-1", "--to", mirror, "-q", "--follow", "--every", "0.1")
+    process = await spawn(*given)
+    line = (await process.stderr.readline()).decode()
+    assert "503" in line
+    assert line.endswith("; trying again in 1 s\n")
+    emulator.faults.clear()
+    assert json.loads(await process.stdout.readline())["files"] == 4
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 130
 
 
 async def on_a_terminal(spawn, *arguments):
@@ -431,6 +559,7 @@ async def test_on_a_terminal(spawn, sync_id, mirror, emulator, monkeypatch):
     assert status == 1
     assert "\x1b[?25l" in shown  # the bar hides the cursor
     assert "\x1b[?25h" in shown
+    assert f"{sync_id}, IDLE" in shown
     for name in ("records", "created", "updated", "deleted", "unchanged", "files", "bytes", "dead letters", "seconds", "rate"):  # fmt: skip
         assert f"\n{name} " in shown
     shown, status = await on_a_terminal(spawn, "status", mirror)
@@ -442,7 +571,7 @@ async def test_on_a_terminal(spawn, sync_id, mirror, emulator, monkeypatch):
     assert status == 0
     assert "\x1b[?25l" not in shown
     shown, status = await on_a_terminal(spawn, "verify", mirror)
-    assert (status, "restored" in shown) == (0, True)
+    assert (status, "files of rows mended" in shown) == (0, True)
 
 
 async def test_help(call):
@@ -456,7 +585,10 @@ async def test_help(call):
         "paragon-async ingest verify mirror --offline",
     ):  # fmt: skip
         assert name in asked.stdout
-    assert "--offline" in (await call("verify", "--help")).stdout
+    for status in ("0", "1", "2", "3", "130"):
+        assert f"\n  {status:3}  " in asked.stdout
+    shown = (await call("verify", "--help")).stdout
+    assert "Ask the service nothing and mend nothing." in shown
 
 
 def test_an_interrupt_before_it_begins():
@@ -489,28 +621,42 @@ def test_spans(seconds, shown):
 
 
 def at(records, seconds, cursor, **others):
-    files = others.pop("files", 0)
-    report = Report(records=records, files=files, bytes=files * 1000, seconds=seconds, cursor=cursor)  # fmt: skip
+    files, created = others.pop("files", 0), others.pop("created", 0)
+    report = Report(
+        records=records, files=files, bytes=files * 1000, seconds=seconds, cursor=cursor,
+        created=created,
+    )  # fmt: skip
     return Progress(report=report, **others)
 
 
 def test_time_left():
     """A first run is bounded by all there is, a later one by what is still to come."""
     course = Course()
-    course.note(at(0, 1.0, None, files=100, remaining=500, total=1000))
+    now = at(800, 1.0, None, files=100, remaining=200, total=1000)
+    course.note(now)
     assert (course.done, course.whole, course.seconds_left) == (100, 1000, 9.0)
-    assert told(at(0, 1.0, None, files=100, total=1000), course) == (
-        "0 of 1,000 records, 100 files, 100.0 kB, 100.0 kB/s, 9 s left"
-    )
+    assert told(now, course) == ("800 of 1,000 records, 100 files, 100.0 kB, 100.0 kB/s, 9 s left")
     later = Course()
     later.note(at(0, 1.0, "c", remaining=0, total=1000))
     assert (later.whole, later.seconds_left) == (None, None)
-    later.note(at(20, 2.0, "c", remaining=30, total=1000))
+    later.note(at(20, 2.0, "c", remaining=30, total=1000, created=20))
     assert (later.whole, later.seconds_left) == (50, 3.0)
     silent = Course()
     silent.note(at(20, 2.0, None))
     assert told(at(20, 2.0, None), silent) == "20 records, 10 records/s"
     assert rate(5, 0) == 0
+
+
+def test_records_come_before_their_contents():
+    """That all records have come is not yet the end: their contents bound the time."""
+    course = Course()
+    course.note(at(800, 1.0, None, in_flight=16, remaining=0, total=800))
+    assert (course.done, course.whole, course.seconds_left) == (0, 800, None)
+    course.note(at(800, 2.0, None, files=200, remaining=0, total=800))
+    assert (course.done, course.seconds_left) == (200, 6.0)
+    # Folders and what is unchanged have no content to wait for.
+    course.note(at(800, 4.0, None, files=300, created=800, remaining=0, total=800))
+    assert (course.done, course.seconds_left) == (800, 0.0)
 
 
 def test_lines_where_there_is_no_terminal():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from paragon_async.ingest import FolderSink, Ingest
 from tests.emulator.asker import token
 from tests.ingest.fakes import contents, source
 
@@ -136,6 +137,15 @@ async def test_mirror(environment, sync_id, folder, capsys):
     assert capsys.readouterr().out == "7 0 0 0\n"
     assert set(contents("mirror").values()) == set(source(folder).values())
     loaded("Mirrors")
+    shown = capsys.readouterr().out
+    assert "hello.txt" in shown and "files/" in shown
+
+
+async def test_a_mirror_in_parquet(environment, user, sync_id, capsys):
+    """The same line reads a mirror whose rows are Parquet, but for the ending."""
+    await Ingest(user, sync_id, FolderSink("mirror", records="parquet"), "mirror").run()
+    code = EXAMPLES["Mirrors"].replace(".jsonl", ".parquet")
+    exec(compile(code, "Mirrors", "exec"), {})
     shown = capsys.readouterr().out
     assert "hello.txt" in shown and "files/" in shown
 

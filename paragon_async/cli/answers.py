@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def report(sync: str, found: Report) -> None:
     speed = f"{size(rate(found.bytes, found.seconds))}/s"
     table(
         [
-            ("sync", sync),
+            ("sync", sync + (f", {found.status}" if found.status else "")),
             ("records", f"{found.records:,}"),
             ("created", f"{found.created:,}"),
             ("updated", f"{found.updated:,}"),
@@ -76,10 +76,15 @@ def change(sync: str, found: Report) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {', '.join([*parts, size(found.bytes)])}", flush=True)
 
 
-def verified(sync: str, found: Verified) -> None:
-    """Answer with what was found to be there; what was not is listed on standard error."""
+def verified(sync: str, found: Verified, left: Collection[str]) -> None:
+    """Answer with what was found to be there; what was not is listed on standard error.
+
+    Of what was damaged, contents whose ids are in *left* still are.
+    """
+    mended = len(found.places) if found.is_mended else 0
     if not has_reader():
-        _line({"sync": sync, **attrs.asdict(found), "is_good": found.is_good})
+        told = {**attrs.asdict(found), "places_mended": mended, "is_good": found.is_good}
+        _line({"sync": sync, **told})
     else:
         table(
             [
@@ -87,15 +92,19 @@ def verified(sync: str, found: Verified) -> None:
                 ("contents", f"{found.contents:,}"),
                 ("bytes", size(found.bytes)),
                 ("damaged", f"{len(found.damaged):,}"),
-                ("restored", f"{found.restored:,}"),
+                ("mended", f"{found.restored:,}"),
                 ("files of rows damaged", f"{len(found.places):,}"),
+                ("files of rows mended", f"{mended:,}"),
                 ("dead letters", f"{found.dead_letters:,}"),
             ]
         )
-    damaged = [*found.damaged.values(), *found.places]
-    for path in damaged[:SHOWN]:
-        print(f"gone or altered: {plain(path)}", file=sys.stderr)
-    _more(len(damaged))
+    bad = [(id_ in left, path) for id_, path in found.damaged.items()]
+    bad += [(not found.is_mended, place) for place in found.places]
+    # What still is to be looked after comes first.
+    bad.sort(key=lambda one: not one[0])
+    for is_left, path in bad[:SHOWN]:
+        print(f"{'gone or altered' if is_left else 'mended'}: {plain(path)}", file=sys.stderr)
+    _more(len(bad))
 
 
 def letters(found: Sequence[DeadLetter], count: int, folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from paragon_async.cli.outcome import perform, stop
+from paragon_async.cli.outcome import STOPPED, WRONG, perform, stop
 
 # They lie inside the standard library's folder: other people's packages, and files that change.
 _NOT_THE_LIBRARY = ("site-packages", "dist-packages", "__pycache__")
@@ -28,38 +28,52 @@ def demo(folder: str | None, to: str, at_once: int) -> None:
     mirror that an earlier demo left is replaced. The exit status is 0 only if every file was compared
     with its source by SHA-256 and found equal, and the second time only what had changed moved.
     """
+    for name in (folder, to):
+        if name is not None and not name:
+            stop("the name of a folder is empty: name one", WRONG)
     source = Path(folder or sysconfig.get_paths()["stdlib"])
+    skip = () if folder else _NOT_THE_LIBRARY
     if not source.is_dir():
-        stop(f"there is no folder {source}", 2)
-    if not any(source.iterdir()):
-        stop(f"the folder {source} is empty: name one that holds files", 2)
+        stop(f"there is no folder {source}", WRONG)
+    if not _has_files(source, skip):
+        stop(f"there is no file in {source}: name a folder that holds files", WRONG)
     target = _prepared(Path(to), source)
     from paragon_async.cli.tour import Tour
 
-    skip = () if folder else _NOT_THE_LIBRARY
     tour = Tour(source=source, target=target, at_once=at_once, skip=skip)
     perform(tour.run())
     raise SystemExit(0 if tour.is_good else 1)
 
 
+def _has_files(source: Path, skip: tuple[str, ...]) -> bool:
+    """Tell whether the emulator would serve anything of it."""
+    from paragon_async.emulator.folder import GRANTS, look
+
+    seen = look(source, frozenset(skip)).seen
+    return any(not one.is_folder and one.path.rpartition(b"/")[2] != GRANTS for one in seen)
+
+
 def _prepared(target: Path, source: Path) -> Path:
     """Make the target folder, empty and marked as the demo's, or say why it cannot serve."""
     if target.resolve().is_relative_to(source.resolve()):
-        stop(f"{target} lies inside {source}: choose another folder with --to", 2)
+        stop(f"{target} lies inside {source}: choose another folder with --to", WRONG)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        stop(f"cannot make the folder {target}: {error.strerror}", 2)
+        stop(f"cannot make the folder {target}: {error.strerror}", WRONG)
     if not os.access(target, os.W_OK | os.X_OK):
-        stop(f"the folder {target} cannot be written to", 2)
+        stop(f"the folder {target} cannot be written to", WRONG)
     marker = target / _MARKER
     try:
         if not marker.exists() and any(target.iterdir()):
-            stop(f"the folder {target} holds files that no demo made: choose another with --to", 2)
+            stop(
+                f"the folder {target} holds files that no demo made: choose another with --to",
+                STOPPED,
+            )
         marker.touch()
         _emptied(target)
     except OSError as error:
-        stop(f"cannot make room in {target}: {error.strerror}", 2)
+        stop(f"cannot make room in {target}: {error.strerror}", WRONG)
     return target
 
 
@@ -68,7 +82,7 @@ def _emptied(target: Path) -> None:
     from paragon_async.ingest.overview import holder
 
     if found := holder(target / ".paragon" / "lock"):
-        stop(f"the folder {target} is in use: {found} works on it", 2)
+        stop(f"the folder {target} is in use: {found} works on it", STOPPED)
     for name in _MADE:
         if (target / name).exists():
             shutil.rmtree(target / name)

@@ -58,8 +58,10 @@ class Course:
         report = progress.report
         if self._is_fresh is None:
             self._is_fresh = report.cursor is None
-        # Records count when their page is committed, files as they come: the larger one is nearer.
-        self.done = max(self.done, report.records, report.files)
+        # Records count when their page comes, and their contents come long after. What became of
+        # them counts when the page is committed, files as they come: the larger one is nearer.
+        committed = report.created + report.updated + report.unchanged
+        self.done = max(self.done, min(report.records, max(committed, report.files)))
         known = [self.whole or 0]
         if progress.remaining is not None:
             known.append(report.records + progress.remaining)

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from paragon_async.cli.outcome import perform, stop
+from paragon_async.cli.signals import GO_ON
 
 F = TypeVar("F", bound=Callable[..., Any])
-_GO_ON = "interrupted: everything before is saved; run the same command again to go on"
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
 _WHOLE = 100
 
@@ -27,12 +27,25 @@ def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
     return float(found[1]) / _WHOLE
 
 
-_DIR = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name: it is a variable that is not set, and means no folder, user or sync."""
+    if value is not None and not value:
+        raise click.BadParameter("it is empty: name one", ctx=ctx, param=param)
+    return value
+
+
+def folder_named(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """Return a folder that was named; an empty name would be the current one."""
+    found = named(ctx, param, value)
+    return None if found is None else Path(found)
+
+
+_DIR = click.argument("folder", metavar="DIR", callback=folder_named)
 _TO = click.option(
     "--to",
     required=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    callback=folder_named,
     help="The folder of the mirror.",
 )
 _CONTENT = click.option(
@@ -46,6 +59,7 @@ _EVERY = click.option(
     type=click.FloatRange(0.1),
     help="The pause with --follow.  [default: 30]",
 )
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes on it.")
 _MANNER = (
     click.option(
         "--concurrency",
@@ -71,7 +85,7 @@ _MANNER = (
         callback=_share,
         help="The share of the mirror that one run may delete.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    _QUIET,
 )
 
 
@@ -117,14 +131,24 @@ def ingest() -> None:
     paragon-async ingest status mirror
     paragon-async ingest verify mirror --offline
 
-    Standard output has a table, or one line of JSON where it is no terminal. The exit status is 0, 1
-    when there are dead letters, 2 for a wrong call, 3 when an error stopped it.
+    Standard output has a table, or one line of JSON where it is no terminal. The exit status is
+
+    \b
+    0    when all is well
+    1    when it is done, and there are dead letters, damage, or records that wait for deletion
+    2    for a wrong call: an option, a user, a project or a format of rows that does not fit the
+         mirror, no mirror, no credentials
+    3    when an error stopped it: the service, the disk, a state that is damaged or held by another
+         process, a destination that holds something else, too many deletes
+    130  after Ctrl-C, 143 after SIGTERM
     """  # noqa: D301  # the mark by which click leaves a paragraph as it is
 
 
 @ingest.command("run", hidden=True)
-@click.argument("sync")
-@click.option("--user", help="The connected user; a PARAGON_USER_TOKEN implies one.")
+@click.argument("sync", callback=named)
+@click.option(
+    "--user", callback=named, help="The connected user; a PARAGON_USER_TOKEN implies one."
+)
 @_TO
 @click.option("--no-content", is_flag=True, help="Records alone; see `reconcile --content`.")
 @click.option("--parquet", is_flag=True, help="Rows as Parquet (extra `parquet`).")
@@ -154,8 +178,10 @@ def run(
 
 @ingest.command()
 @_DIR
-def status(folder: Path) -> None:
+@_QUIET
+def status(folder: Path, *, quiet: bool) -> None:
     """Tell what DIR holds and how its last runs went; also while one is going on."""
+    del quiet  # it is taken like everywhere, and there is no progress
     _mirror(folder)
     from paragon_async.cli import mirror
 
@@ -164,7 +190,7 @@ def status(folder: Path) -> None:
 
 @ingest.command()
 @_DIR
-@click.option("--offline", is_flag=True, help="Only look; no credentials are needed.")
+@click.option("--offline", is_flag=True, help="Ask the service nothing and mend nothing.")
 @_CONTENT
 @_manner
 def verify(folder: Path, *, offline: bool, **manner: Any) -> None:
@@ -206,7 +232,7 @@ def _asked(**manner: Any) -> Any:
 
 
 def _end(work: Coroutine[Any, Any, int]) -> None:
-    raise SystemExit(perform(work, interrupted=_GO_ON))
+    raise SystemExit(perform(work, interrupted=GO_ON))
 
 
 def _mirror(folder: Path) -> None:

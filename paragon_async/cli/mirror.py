@@ -22,12 +22,13 @@ from paragon_async.cli import answers
 from paragon_async.cli.outcome import plain
 from paragon_async.cli.watch import Watch
 from paragon_async.client import BASE_URL, ConnectedUser
-from paragon_async.errors import ConfigurationError
+from paragon_async.errors import ConfigurationError, ParagonError
 from paragon_async.ingest import FolderSink, Ingest, Report
-from paragon_async.ingest.overview import Overview, is_mirror, look
+from paragon_async.ingest.overview import Overview, is_mirror, lacking, look
 
 Durability = Literal["file", "batch"]
 _FOLDER = "folder:"
+_AT_WORK = ("INITIALIZING", "ACTIVE")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,8 +59,10 @@ async def run(
     with manner.watch() as watch:
         sink = FolderSink(to, durability=manner.durability, records=_format(known, to, parquet))
         async with manner.client() as paragon:
+            whose = _named(paragon, user)
+            _fits(known, whose, sync, to)
             ingest = Ingest(
-                _named(paragon, user),
+                whose,
                 sync,
                 sink,
                 to,
@@ -73,12 +76,17 @@ async def run(
             report = await ingest.run()
         watch.end()
     answers.report(sync, report)
+    if report.status in _AT_WORK and not manner.quiet:
+        print(
+            f"the sync is still {report.status}: more will come; run again later or use --follow",
+            file=sys.stderr,
+        )
     return await _letters(report, to, sync)
 
 
 async def status(folder: Path) -> int:
     """Tell what every feed of a mirror holds; return the exit status."""
-    found = await asyncio.to_thread(look, folder, letters=answers.SHOWN)
+    found = await _feeds(folder)
     for one in found:
         answers.status(one)
         if one.dead and answers.has_reader():
@@ -102,11 +110,15 @@ async def verify(folder: Path, *, offline: bool, manner: Manner) -> int:
     async def one(ingest: Ingest, watch: Watch) -> int:
         found = await ingest.verify(fetch=not offline)
         watch.end()
-        answers.verified(ingest.feed.sync, found)
+        left = set(found.damaged)
+        if found.is_mended:
+            left = await asyncio.to_thread(lacking, folder, ingest.feed, list(found.damaged))
+        answers.verified(ingest.feed.sync, found, left)
         dead = await _letters(Report(dead_letters=found.dead_letters), folder, ingest.feed.sync)
         return dead or int(not found.is_good)
 
-    return await _each(folder, one, _nobody() if offline else manner.client(), manner)
+    client = _nobody() if offline else manner.client()
+    return await _each(folder, one, client, manner, fetches=not offline)
 
 
 async def each(
@@ -128,11 +140,18 @@ async def _each(
     one: Callable[[Ingest, Watch], Awaitable[int]],
     client: AbstractAsyncContextManager[Paragon],
     manner: Manner,
+    *,
+    fetches: bool = True,
 ) -> int:
     status = 0
     async with client as paragon:
-        for found in await asyncio.to_thread(look, folder):
+        for found in await _feeds(folder):
             with manner.watch() as watch:
+                if fetches and found.is_filtered and manner.content is None:
+                    raise ConfigurationError(
+                        f"a program chooses the contents of {found.feed} with a function: let it do "
+                        "this, or say --content for all, --no-content for none"
+                    )
                 content = found.wants_contents if manner.content is None else manner.content
                 ingest = Ingest(
                     _user(paragon, found),
@@ -162,7 +181,11 @@ async def _follow(ingest: Ingest, to: Path, every: float, watch: Watch) -> None:
             print(f"{report.dead_letters} dead letters; {hint}", file=sys.stderr)
         dead = report.dead_letters
 
-    await ingest.follow(every=every, on_report=on_report)
+    def on_error(error: ParagonError, seconds: float) -> None:
+        watch.end()
+        print(f"{plain(str(error))}; trying again in {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    await ingest.follow(every=every, on_report=on_report, on_error=on_error)
 
 
 async def _letters(report: Report, folder: Path, sync: str) -> int:
@@ -173,6 +196,31 @@ async def _letters(report: Report, folder: Path, sync: str) -> int:
         if found.feed.sync == sync:
             answers.letters(found.letters, report.dead_letters, folder)
     return 1
+
+
+async def _feeds(folder: Path) -> list[Overview]:
+    """Return what a mirror holds, which is one feed at least."""
+    found = await asyncio.to_thread(look, folder, letters=answers.SHOWN)
+    if not found:
+        raise ConfigurationError(f"no sync is mirrored in {str(folder)!r}")
+    return found
+
+
+def _fits(known: list[Overview], user: ConnectedUser, sync: str, to: Path) -> None:
+    """Refuse another user or project than the one whose sync the mirror holds."""
+    for found in known:
+        feed = found.feed
+        is_same = (feed.user, feed.project) == (user.id or "", user.project_id or "")
+        holds = found.records or found.deleted or found.contents or found.dead
+        if feed.sync != sync or is_same or not holds:
+            continue
+        if feed.user != (user.id or ""):
+            mine = user.id or "the one of the token"
+            raise ConfigurationError(f"the mirror in {str(to)!r} is of {feed}, not of {mine}")
+        raise ConfigurationError(
+            f"the mirror in {str(to)!r} is of {feed} in project {feed.project or '(of the token)'}, "
+            f"the credentials are of {user.project_id or 'a token that names none'}"
+        )
 
 
 def _format(known: list[Overview], to: Path, parquet: bool) -> Literal["jsonl", "parquet"]:  # noqa: FBT001  # an option

@@ -1,44 +1,55 @@
 """How a command ends: what goes wrong leaves as one sentence and a status, never as a traceback.
 
-0 done   1 done, but something was not as it should be   2 usage   3 stopped by an error
-130 interrupted by Ctrl-C   143 by SIGTERM
+0    done
+1    done, but something is not as it should be: dead letters, damage, records that wait for deletion
+2    a wrong call: an option, a user, a project or a format of rows that does not fit what is there, no
+     mirror in the folder, no credentials
+3    stopped by an error: the service refuses or fails, the disk refuses, the state is damaged or held
+     by another process, the destination holds something else, the fuse
+130  interrupted by Ctrl-C; 143 by SIGTERM
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 from collections.abc import Coroutine
-from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
+from paragon_async.cli.signals import INTERRUPTED, SIGNALLED, Signals
+
 T = TypeVar("T")
+WRONG = 2
 STOPPED = 3
-_SIGNALLED = 128
 _INTERRUPTED = 130
-_HEEDED = (signal.SIGINT, signal.SIGTERM)
-_SHOW_CURSOR = b"\x1b[?25h"
 
 
-def perform(work: Coroutine[Any, Any, T], *, interrupted: str = "interrupted") -> T:
+def perform(work: Coroutine[Any, Any, T], *, interrupted: str = INTERRUPTED) -> T:
     """Run *work* to its end; what goes wrong becomes one sentence and a status.
 
     Ctrl-C and SIGTERM cancel it: when it has let go, *interrupted* is said, and the status is 130 or
-    143. A second signal ends the process at once. Where signals cannot be set, in a thread or on
-    Windows, Ctrl-C alone is heeded.
+    143. A second signal ends the process at once, and so does one before the work has begun. In a
+    thread, where signals cannot be set, they are left to the main one.
     """
+    signals = Signals(interrupted)
+    signals.heed()
+    try:
+        return _performed(work, signals, interrupted)
+    finally:
+        # Where an interrupt came before it was begun, nobody else would.
+        work.close()
+        signals.release()
+
+
+def _performed(work: Coroutine[Any, Any, T], signals: Signals, interrupted: str) -> T:
     from paragon_async.emulator import EmulatorError
     from paragon_async.errors import ConfigurationError, ParagonError
 
-    signals = _Signals()
     try:
         with asyncio.Runner() as runner:
-            return runner.run(signals.heeded(work))
+            return runner.run(signals.over(work))
     except (ConfigurationError, EmulatorError) as error:
-        stop(str(error), 2)
+        stop(str(error), WRONG)
     except (ParagonError, OSError) as error:
         stop(str(error), STOPPED)
     except KeyboardInterrupt:
@@ -46,7 +57,8 @@ def perform(work: Coroutine[Any, Any, T], *, interrupted: str = "interrupted") -
     except asyncio.CancelledError:
         if signals.number is None:
             raise
-        stop(interrupted, _SIGNALLED + signals.number)
+        signals.is_told = True
+        stop(interrupted, SIGNALLED + signals.number)
 
 
 def stop(sentence: str, status: int) -> NoReturn:
@@ -58,43 +70,3 @@ def stop(sentence: str, status: int) -> NoReturn:
 def plain(text: str) -> str:
     """Return *text* without anything that a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-class _Signals:
-    """Turns the first signal into a cancelled task, and the second into the end."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    async def heeded(self, work: Coroutine[Any, Any, T]) -> T:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        before = {number: signal.getsignal(number) for number in _HEEDED}
-
-        def cancel(number: int) -> None:
-            self.number = number
-            for each in _HEEDED:
-                loop.remove_signal_handler(each)
-                # Not through the loop: it may be what hangs.
-                signal.signal(each, _end)
-            if task is not None:
-                task.cancel()
-
-        # Windows has no such handlers, and only a main thread may set them.
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-            for number in _HEEDED:
-                loop.add_signal_handler(number, cancel, number)
-        try:
-            return await work
-        finally:
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                for number, handler in before.items():
-                    loop.remove_signal_handler(number)
-                    signal.signal(number, handler)
-
-
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    """End at once; what was on its way is dealt with by the next run, as after a crash."""
-    if os.isatty(2):
-        os.write(2, _SHOW_CURSOR)
-    os._exit(_SIGNALLED + number)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from paragon_async.ingest import places, statements
+from paragon_async.ingest import feeds, letters, places, statements
 from paragon_async.ingest.database import Database
 from paragon_async.ingest.sinks.protocol import Mark, Place
 from paragon_async.ingest.statements import Batch, Known
@@ -29,14 +30,16 @@ class Book:
     number: int
 
     @classmethod
-    async def open(cls, database: Database, feed: Feed, sink: str) -> Book:
+    async def open(
+        cls, database: Database, feed: Feed, sink: str, busy: Collection[Feed] = ()
+    ) -> Book:
         """Find the feed, or begin it; `SinkError` when *sink* holds another one."""
-        number = await database.run(lambda db: statements.find_feed(db, feed, sink))
+        number = await database.run(lambda db: feeds.find_feed(db, feed, sink, busy))
         return cls(database, feed, number)
 
     async def cursor(self) -> str | None:
         """Return the saved cursor; `StateError` when its row is damaged."""
-        return await self._database.run(lambda db: statements.cursor_of(db, self.number, self.feed))
+        return await self._database.run(lambda db: feeds.cursor_of(db, self.number, self.feed))
 
     async def look(self, ids: Sequence[str]) -> dict[str, Known]:
         """Return what is known of *ids*."""
@@ -52,19 +55,19 @@ class Book:
 
     async def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
-        return await self._database.run(lambda db: statements.letters(db, self.number))
+        return await self._database.run(lambda db: letters.letters(db, self.number))
 
     async def count_letters(self) -> int:
         """Return how many dead letters there are."""
-        return await self._database.run(lambda db: statements.count_letters(db, self.number))
+        return await self._database.run(lambda db: letters.count_letters(db, self.number))
 
-    async def due(self, attempts: int) -> list[str]:
-        """Return ids of letters that the next run tries again: tried less than *attempts* times."""
-        return await self._database.run(lambda db: statements.due(db, self.number, attempts))
+    async def due(self) -> list[str]:
+        """Return ids of letters that a run tries again by itself."""
+        return await self._database.run(lambda db: letters.due(db, self.number))
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def bury(self, dead: Sequence[DeadLetter]) -> None:
         """Note dead letters alone."""
-        await self._database.run(lambda db: statements.bury(db, self.number, letters))
+        await self._database.run(lambda db: letters.bury(db, self.number, dead))
 
     async def alive(self) -> int:
         """Return how many records the mirror holds."""
@@ -94,9 +97,23 @@ class Book:
         """Note that the rows of the *old* places lie at *mark* now."""
         await self._database.run(lambda db: places.moved(db, self.number, old, mark, ids))
 
-    async def lose(self, names: Sequence[str]) -> list[str]:
-        """Forget damaged places; return the ids of the records whose rows lay there."""
-        return await self._database.run(lambda db: places.lose(db, self.number, names))
+    async def digests(self, place: str, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the digests of those rows of *ids* that lie in *place*."""
+        return await self._database.run(lambda db: places.digests(db, self.number, place, ids))
+
+    async def owe(self, ids: Collection[str], lost: Sequence[str] = ()) -> list[str]:
+        """Forget damaged contents, and *lost* places; return the ids of all that is owed now.
+
+        They are dead letters until they come, so that nothing that stops on the way forgets them.
+        """
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            statements.drop_receipts(db, self.number, ids)
+            owed = sorted({*ids, *places.lose(db, self.number, lost)})
+            letters.owe(db, self.number, owed)
+            return owed
+
+        return await self._database.run(work)
 
     async def receipts(self) -> AsyncGenerator[list[Receipt], None]:
         """Yield all receipts, some hundred at once."""
@@ -110,17 +127,33 @@ class Book:
             lambda db: statements.receipts(db, self.number, after, _RECEIPTS_AT_ONCE)
         )
 
-    async def drop_receipts(self, ids: Sequence[str]) -> None:
-        """Forget contents that are gone or altered."""
-        await self._database.run(lambda db: statements.drop_receipts(db, self.number, ids))
+    async def owner(self) -> str:
+        """Return the name that the state has in its destinations."""
+        return await self._database.run(feeds.owner)
+
+    async def forget(self) -> None:
+        """Forget this feed, if nothing of it is stored."""
+        await self._database.run(lambda db: feeds.forget_feed(db, self.number))
+
+    async def settings(self) -> dict[str, Any]:
+        """Return what the mirror was last asked for."""
+        return await self._database.run(lambda db: feeds.settings(db, self.number))
+
+    async def restart(self) -> None:
+        """Forget the cursor: the next pull begins at the beginning, what is there stays."""
+        await self._database.run(lambda db: feeds.restart(db, self.number, self.feed))
+
+    async def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Note what the mirror is asked for."""
+        await self._database.run(lambda db: feeds.set_settings(db, self.number, settings))
 
     async def was_cut(self) -> bool | None:
         """Return whether the run before was cut off, None where there was none."""
-        return await self._database.run(lambda db: statements.running(db, self.number))
+        return await self._database.run(lambda db: feeds.running(db, self.number))
 
     async def mark_running(self, is_running: bool) -> None:  # noqa: FBT001  # a value
         """Note that a run begins, or that it came to its end."""
-        await self._database.run(lambda db: statements.mark_running(db, self.number, is_running))
+        await self._database.run(lambda db: feeds.mark_running(db, self.number, is_running))
 
     async def begin_pass(self) -> int:
         """Return the number of a new complete pass."""

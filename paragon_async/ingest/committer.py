@@ -1,6 +1,6 @@
 """Writes the rows of pages that are done, then the state: what is saved is never ahead of what is safe.
 
-    settle contents → write rows → commit receipts, digests, letters and cursor → remove old contents
+    settle contents → remove old ones → write rows → commit receipts, digests, letters and cursor
 
 A step that fails ends the run; every step before it can be repeated. Source: failures.md, "order of
 operations for one file".
@@ -28,12 +28,13 @@ _ROWS_AT_ONCE = 5_000
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What came of one living record."""
+    """What came of one living record; *is_touched* when its contents may have changed in the sink."""
 
     record: Record
     known: Known
     receipt: Receipt | None
     is_new: bool = False
+    is_touched: bool = False
     dead: DeadLetter | None = None
 
 
@@ -45,7 +46,6 @@ class Job:
     """
 
     ticket: Ticket | None
-    came: int
     ids: frozenset[str]
     entries: list[Entry] = attrs.field(factory=list)
     doomed: list[str] = attrs.field(factory=list)
@@ -97,7 +97,7 @@ class Committer:
 
     async def room(self) -> None:
         """Wait until so few rows wait to be written that more may come."""
-        while self._waiting_rows >= 2 * max(self.sink.batch_rows, _ROWS_AT_ONCE):
+        while self._waiting_rows >= 2 * self._most:
             await self._change()
 
     async def serve(self) -> None:
@@ -115,6 +115,11 @@ class Committer:
         while self._ready and not self._has_failed:
             await self._commit(self._group())
 
+    @property
+    def _most(self) -> int:
+        """How many rows are written at once: what the sink asks for, where it asks for any number."""
+        return self.sink.batch_rows if self.sink.batch_rows > 1 else _ROWS_AT_ONCE
+
     def _notify(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
@@ -123,10 +128,9 @@ class Committer:
         await self._changed.wait()
 
     def _group(self) -> list[Job]:
-        most = max(self.sink.batch_rows, _ROWS_AT_ONCE)
         group: list[Job] = []
         rows = 0
-        while self._ready and (not group or rows < most):
+        while self._ready and (not group or rows < self._most):
             group.append(self._ready.popleft())
             rows += len(group[-1].entries)
         return group
@@ -152,10 +156,14 @@ class Committer:
         settled = {
             e.record.id: e.receipt
             for e in entries
-            if self.sink.settles and e.receipt and e.receipt != e.known.receipt
+            if self.sink.settles and e.receipt and e.is_touched
         }
         if settled:
             await self.sink.settle()
+        # The new contents are durable, so the old ones may go; after the commit nobody would come
+        # back for them.
+        for id_, receipt in settled.items():
+            await self.sink.remove(id_, receipt.path)
         strays = [id_ for job in group for id_ in job.strays]
         for id_ in strays:
             await self.sink.remove(id_)
@@ -177,13 +185,10 @@ class Committer:
             )
         )
         self.frontier.finish(tickets)
-        self._count(group, entries, digests)
-        for id_, receipt in settled.items():
-            await self.sink.remove(id_, receipt.path)
+        self._count(entries, digests)
 
-    def _count(self, group: list[Job], entries: list[Entry], digests: dict[str, bytes]) -> None:
+    def _count(self, entries: list[Entry], digests: dict[str, bytes]) -> None:
         report = self.tally.report
-        report.records += sum(job.came for job in group)
         for entry in entries:
             if entry.known.digest is None:
                 report.created += 1

@@ -40,18 +40,36 @@ from paragon_async.names import safe_name
 from paragon_async.part import in_thread
 
 if TYPE_CHECKING:
-    from paragon_async.download import Progress, Saved
+    from paragon_async.download import Progress
     from paragon_async.ingest.state import State
 
-# Reasons of a disk that concern one name alone; all others concern every file to come.
-_NAME_REFUSED = {None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
+# Reasons of a disk that concern one name alone, such as something else in its place; all others
+# concern every file to come.
+_ONE_NAME = {
+    None,
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
+}
 _LONGEST_REASON = 500
+_WITH_CONTENT = {"files", "tickets"}
+_PIPELINES = _WITH_CONTENT | {"contacts", "companies", "deals", "custom_objects"}
 
 
 class Need(enum.Enum):
-    """What a record's content needs: none is wanted, or it is there, under its name or another."""
+    """What a record's content needs.
+
+    Nothing where none is wanted; dropping, where none is wanted and an old one is there; else it is
+    there under its name or another, or has to be fetched.
+    """
 
     NOTHING = enum.auto()
+    DROP = enum.auto()
     KEEP = enum.auto()
     MOVE = enum.auto()
     FETCH = enum.auto()
@@ -70,7 +88,10 @@ class Fetched:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Contents:
-    """Brings contents of one sync into a sink."""
+    """Brings contents of one sync into a sink.
+
+    Where *pipeline* is not known, the look of a record decides whether it has one.
+    """
 
     user: ConnectedUser
     sync_id: str
@@ -78,19 +99,25 @@ class Contents:
     book: Book
     state: State
     wanted: Wanted
+    pipeline: str | None = None
 
     def plan(self, record: Record, known: Known) -> Need | DeadLetter:
         """Decide what a record's content needs; a record that cannot be read becomes a letter."""
-        if not self.sink.contents or not has_content(record) or not self.wanted(record):
-            return Need.NOTHING
+        receipt = known.receipt
+        is_old = receipt is not None and receipt.version != version_of(record.data)
+        if not self.sink.contents or not self._is_wanted(record):
+            return Need.DROP if is_old else Need.NOTHING
         try:
             subject.of(record)
         except DecodeError as error:
             return judge(error, record)
-        receipt = known.receipt
-        if receipt is None or receipt.version != version_of(record.data):
+        if receipt is None or is_old:
             return Need.FETCH
         return Need.KEEP if Path(receipt.path).name == _name(record) else Need.MOVE
+
+    def _is_wanted(self, record: Record) -> bool:
+        has_any = self.pipeline in _WITH_CONTENT if self.pipeline in _PIPELINES else True
+        return has_any and has_content(record) and self.wanted(record)
 
     async def bring(
         self, record: Record, known: Known, *, is_resumed: bool, progress: Progress | None = None
@@ -112,22 +139,9 @@ class Contents:
         is_resumed: bool,  # noqa: FBT001  # a fact
         progress: Progress | None,
     ) -> Fetched:
-        if (found := await self._kept(record, known, is_resumed)) is None:
-            saved = await self._download(record, progress)
-            try:
-                path = await self.sink.put(saved.path, record.id, _name(record))
-            finally:
-                await in_thread(self._drop, saved.path)
-            receipt = Receipt(
-                id=record.id,
-                version=version_of(record.data),
-                path=path,
-                size=saved.size,
-                sha256=saved.sha256,
-                content_type=saved.content_type,
-                verified_by=saved.verified_by,
-            )
-            found = Fetched(receipt=receipt, is_new=True, size=saved.size)
+        found = await self._kept(record, known, is_resumed)
+        if found is None:
+            found = await self._fetch(record, progress)
         # Where the sink settles once a page, a receipt before that would promise too much; and until
         # the receipt names the new content, the old one is what the mirror has.
         if found.receipt and not self.sink.settles:
@@ -136,15 +150,42 @@ class Contents:
                 await self.sink.remove(record.id, found.receipt.path)
         return found
 
+    async def _fetch(self, record: Record, progress: Progress | None) -> Fetched:
+        """Download a content beside the mirror, and give it to the sink."""
+        target = self.state.spool / secrets.token_hex(8)
+        try:
+            saved = await self.user.records.download(
+                self.sync_id,
+                record,
+                target,
+                progress=progress,
+                durability="none",
+                disk=self.state.disk,
+            )
+            path = await self.sink.put(saved.path, record.id, _name(record))
+        finally:
+            await in_thread(self._drop, target)
+        receipt = Receipt(
+            id=record.id,
+            version=version_of(record.data),
+            path=path,
+            size=saved.size,
+            sha256=saved.sha256,
+            content_type=saved.content_type,
+            verified_by=saved.verified_by,
+        )
+        return Fetched(receipt=receipt, is_new=True, size=saved.size)
+
     async def _kept(self, record: Record, known: Known, is_resumed: bool) -> Fetched | None:  # noqa: FBT001  # a fact
         """Make do with a content that is there already, or return None."""
         version = version_of(record.data)
         receipt = known.receipt
-        if receipt and receipt.version == version:
+        if receipt and receipt.version == version and await self._is_true(receipt, is_resumed):
             path = await self.sink.move(receipt.path, record.id, _name(record))
-            return Fetched(receipt=attrs.evolve(receipt, path=path)) if path else None
+            if path:
+                return Fetched(receipt=attrs.evolve(receipt, path=path))
         evidence = subject.of(record).evidence
-        if receipt or not is_resumed or not evidence.digest or not evidence.size:
+        if not is_resumed or not evidence.digest or not evidence.size:
             return None
         adopted = await self.sink.adopt(record.id, _name(record), evidence)
         if adopted is None:
@@ -166,16 +207,12 @@ class Contents:
         with contextlib.suppress(OSError):
             self.state.disk.unlink(path)
 
-    async def _download(self, record: Record, progress: Progress | None) -> Saved:
-        target = self.state.spool / secrets.token_hex(8)
-        return await self.user.records.download(
-            self.sync_id,
-            record,
-            target,
-            progress=progress,
-            durability="none",
-            disk=self.state.disk,
-        )
+    async def _is_true(self, receipt: Receipt, is_resumed: bool) -> bool:  # noqa: FBT001  # a fact
+        """Tell whether a receipt can be believed.
+
+        A run that was cut off may have put the content of another version in its place.
+        """
+        return not is_resumed or await self.sink.holds(receipt.path, receipt.size, receipt.sha256)
 
 
 def judge(error: ParagonError, record: Record) -> DeadLetter:
@@ -184,7 +221,7 @@ def judge(error: ParagonError, record: Record) -> DeadLetter:
         case AuthenticationError():
             raise error
         case DestinationError():
-            if error.errno not in _NAME_REFUSED:
+            if error.errno not in _ONE_NAME:
                 raise error
             kind = "name"
         case ApiError():

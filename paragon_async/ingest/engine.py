@@ -12,44 +12,41 @@ fuse, tidies the rows, and reports.
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NoReturn, Self
 
-import anyio
 import attrs
 
 from paragon_async.client import ConnectedUser
 from paragon_async.clock import Clock, SystemClock
-from paragon_async.errors import ConfigurationError, DestinationError, IngestError, SinkError
-from paragon_async.ingest import deletes, refresh
-from paragon_async.ingest.book import Book
-from paragon_async.ingest.committer import Committer
-from paragon_async.ingest.contents import Contents
+from paragon_async.errors import (
+    BadRequestError,
+    ConfigurationError,
+    IngestError,
+    ParagonError,
+    SyncFailedError,
+)
+from paragon_async.ingest import refresh
 from paragon_async.ingest.frontier import Frontier
-from paragon_async.ingest.pipeline import Pipeline
+from paragon_async.ingest.hints import Hints
 from paragon_async.ingest.refresh import Verified
 from paragon_async.ingest.room import Room
+from paragon_async.ingest.runs import Pages, Run, Setup, marks, opened
+from paragon_async.ingest.sinks.folder import FolderSink
 from paragon_async.ingest.sinks.protocol import Sink
 from paragon_async.ingest.state import State
 from paragon_async.ingest.tally import Tally
 from paragon_async.ingest.values import Feed, OnProgress, Progress, Report, Wanted
-from paragon_async.models import Page, Record
+from paragon_async.models import SyncStatus
+from paragon_async.webhooks.router import Router
 
 MIB = 1 << 20
-_RETRIES = 5
-Pages = AsyncGenerator[Page[Record], None]
-
-
-@attrs.frozen(eq=False, kw_only=True)
-class _Run:
-    """One open run: what its pipelines share."""
-
-    book: Book
-    frontier: Frontier
-    is_resumed: bool
+_MOST_QUESTIONS = 100
+_LONGEST_WAIT = 300.0
+_MOST_DOUBLINGS = 16
 
 
 class Ingest:
@@ -58,9 +55,11 @@ class Ingest:
     Args:
         user: whose sync it is, a view of an open `Paragon`.
         sync_id: the sync.
-        sink: where records and contents go; `FolderSink("mirror")`, or any `Sink`.
+        sink: where records and contents go: any `Sink`, or the folder of a `FolderSink`.
         state: the folder for the state, usually the destination; or a `State`, shared with others.
-        contents: whether to fetch contents, or a function that tells by record.
+        contents: whether to fetch contents, or a function that tells by record. When it changes to
+            another of these three, the next run meets all records once more; after changing what a
+            function answers, call `reconcile`.
         concurrency: how many contents are fetched at once.
         bytes_at_once: how many bytes they may have together; a larger one is fetched alone.
         page_size: records per page.
@@ -76,7 +75,7 @@ class Ingest:
         self,
         user: ConnectedUser,
         sync_id: str,
-        sink: Sink,
+        sink: Sink | str | os.PathLike[str],
         state: State | str | os.PathLike[str],
         *,
         contents: bool | Wanted = True,
@@ -87,22 +86,25 @@ class Ingest:
         on_progress: OnProgress | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if concurrency < 1 or bytes_at_once < 1 or page_size < 1:
-            raise ConfigurationError("concurrency, bytes_at_once and page_size must be 1 or more")
-        if fuse is not None and not 0 <= fuse <= 1:
-            raise ConfigurationError("fuse is a share, from 0 to 1, or None for no bound")
+        _check(concurrency, bytes_at_once, page_size, fuse, contents)
         self.feed = Feed(project=user.project_id or "", user=user.id or "", sync=sync_id)
         self._user = user
-        self._sink = sink
-        self._state = state if isinstance(state, State) else State(state)
-        self._wanted = contents if callable(contents) else (lambda _: bool(contents))
-        self._workers = concurrency
-        self._room = Room(concurrency, bytes_at_once)
         self._page_size = page_size
-        self._fuse = fuse
         self._on_progress = on_progress
         self._clock = clock or SystemClock()
         self._tally = Tally(clock=self._clock)
+        self._setup = Setup(
+            user=user,
+            feed=self.feed,
+            sink=FolderSink(sink) if isinstance(sink, str | os.PathLike) else sink,
+            state=state if isinstance(state, State) else State(state),
+            wanted=contents if callable(contents) else (lambda _: contents),
+            mode="filter" if callable(contents) else contents,
+            workers=concurrency,
+            room=Room(concurrency, bytes_at_once),
+            fuse=fuse,
+            clock=self._clock,
+        )
 
     @property
     def progress(self) -> Progress:
@@ -111,7 +113,7 @@ class Ingest:
 
     def sharing(self, room: Room) -> Self:
         """Let this ingest take its room for contents from *room*, with others; returns itself."""
-        self._room = room
+        self._setup.room = room
         return self
 
     async def run(self) -> Report:
@@ -119,17 +121,27 @@ class Ingest:
 
         Dead letters that failed for passing reasons are tried again first. Raises what stops a run,
         any `ParagonError`: the sync is gone or the token refused, the service does not answer, the
-        disk is full, the fuse (`TooManyDeletesError`). Whatever it raises, also when cancelled: the
-        cursor stands where everything before it is durable or a dead letter, old contents are whole,
-        and the next run goes on from there.
+        disk is full, the fuse (`TooManyDeletesError`); for a sync that is ERRORED `SyncFailedError`,
+        when all it has is mirrored. Whatever it raises, also when cancelled: the cursor stands where
+        everything before it is durable or a dead letter, old contents are whole, and the next run
+        goes on from there.
         """
-        async with self._open("run") as run:
-            await self._pipe(run, self._again(run, await run.book.due(_RETRIES)))
-            pages = self._user.records.pages(
-                self.feed.sync, after=run.frontier.cursor, page_size=self._page_size
+        sync = await self._start()
+        async with self._open("run", sync) as run:
+            await run.again(await run.book.due())
+            try:
+                await run.pipe(self._pages(run.frontier.cursor), advances=True)
+            except BadRequestError as error:
+                raise _refused(error, run.frontier.cursor) from error
+            await run.delete()
+        if sync.status == "ERRORED":
+            raise SyncFailedError(
+                f"sync {self.feed.sync} is ERRORED: {sync.reason or 'the service gives no reason'}; "
+                "what it had is mirrored",
+                sync_id=self.feed.sync,
+                status=sync.status,
+                reason=sync.reason,
             )
-            await self._pipe(run, pages, advances=True)
-            await deletes.apply(run.book, self._sink, self._tally, self._fuse)
         return self._tally.report
 
     async def reconcile(self) -> Report:
@@ -137,39 +149,41 @@ class Ingest:
 
         Records that are missing or differ are mirrored, contents that are missing are fetched, and
         records that the feed no longer has are deleted, under the fuse: only after the pass came to
-        its end, and met as many records as the service counts. Raises as `run`, and `IngestError`
-        when the pass was not complete; then nothing was deleted for its sake.
+        its end, met as many records as the service counts, and the sync is IDLE. Raises as `run`, and
+        `IngestError` when the pass cannot be believed; then nothing was deleted for its sake.
         """
-        async with self._open("reconcile") as run:
-            missing = await refresh.examine(run.book, self._sink, thorough=False)
-            await run.book.drop_receipts(list(missing.damaged))
+        sync = await self._start()
+        async with self._open("reconcile", sync) as run:
+            missing = await refresh.examine(run.book, self._setup.sink, thorough=False)
+            await run.book.owe(missing.damaged)
             number = await run.book.begin_pass()
-            pages = self._user.records.pages(self.feed.sync, page_size=self._page_size)
-            walked = Frontier()
-            await self._pipe(attrs.evolve(run, frontier=walked), pages, pass_no=number)
+            walked = attrs.evolve(run, frontier=Frontier())
+            await walked.pipe(self._pages(None), pass_no=number)
             refresh.complete(self._tally, await run.book.met(number))
-            await run.book.finish_pass(number, walked.cursor)
-            self._tally.report.cursor = walked.cursor or run.frontier.cursor
-            await deletes.apply(run.book, self._sink, self._tally, self._fuse)
+            refresh.settled(await self._user.syncs.status(self.feed.sync))
+            await run.book.finish_pass(number, walked.frontier.cursor)
+            self._tally.report.cursor = walked.frontier.cursor or run.frontier.cursor
+            await run.delete()
         return self._tally.report
 
     async def verify(self, *, fetch: bool = True) -> Verified:
-        """Read every content and look at every file of rows; fetch again what is gone or altered.
+        """Read every content and every row, and fetch again what is gone or altered.
 
-        Contents are held against size and SHA-256 of their receipts. Without *fetch* nothing is
-        asked of the service and nothing mended; what a killed run wrote and did not commit is
-        dropped, as by every opening. Raises as `run`.
+        Contents are held against size and SHA-256 of their receipts, rows against their digests.
+        Without *fetch* nothing is asked of the service and nothing mended; what a killed run wrote
+        and did not commit is dropped, as by every opening. What could not be fetched is a dead
+        letter. Raises as `run`.
         """
         async with self._open("verify") as run:
-            found = await refresh.examine(run.book, self._sink)
+            sink, book = self._setup.sink, run.book
+            found = await refresh.examine(book, sink)
             if fetch and (found.damaged or found.places):
-                await run.book.drop_receipts(list(found.damaged))
-                ids = {*found.damaged, *await run.book.lose(found.places)}
+                owed = await book.owe(found.damaged, found.places)
                 # What is left of a damaged place would show its rows twice.
-                await self._sink.open(run.book.number, await _marks(run.book))
-                await self._pipe(run, self._again(run, sorted(ids)))
-                await deletes.apply(run.book, self._sink, self._tally, self._fuse)
-                left = await run.book.without_receipt(list(found.damaged))
+                await sink.open(book.number, await marks(book))
+                await run.again(owed)
+                await run.delete()
+                left = await book.without_receipt(list(found.damaged))
                 found.restored = len(found.damaged) - len(left)
                 found.is_mended = True
         found.dead_letters = self._tally.report.dead_letters
@@ -178,107 +192,102 @@ class Ingest:
     async def retry(self) -> Report:
         """Try all dead letters once more; those that succeed are none any more. Raises as `run`."""
         async with self._open("retry") as run:
-            ids = [letter.id for letter in await run.book.letters()]
-            await self._pipe(run, self._again(run, ids))
-            await deletes.apply(run.book, self._sink, self._tally, self._fuse)
+            await run.again([letter.id for letter in await run.book.letters()])
+            await run.delete()
         return self._tally.report
 
     async def follow(
-        self, *, every: float = 30.0, on_report: Callable[[Report], None] | None = None
+        self,
+        *,
+        every: float = 30.0,
+        pause: float = 1.0,
+        events: Router | None = None,
+        on_report: Callable[[Report], None] | None = None,
+        on_error: Callable[[ParagonError, float], None] | None = None,
     ) -> NoReturn:
-        """Run, wait *every* seconds, and run again, until cancelled; *on_report* hears of each run.
+        """Run, wait, and run again, until cancelled; *on_report* hears of each run.
 
-        The state stays held in between. Raises as `run`.
+        A run begins *every* seconds, and as soon as one of *events* tells of this sync, but never
+        within *pause* seconds of the last one: whoever can send events cannot cause more calls than
+        that. A record that is said to be deleted is deleted when the feed says so, or when the API
+        answers 404 for it, at most a hundred questions a run.
+
+        A service that does not answer, or that is in trouble, is tried again after *every* seconds,
+        then twice as many, up to five minutes; *on_error* hears of it, with the seconds. All else is
+        raised, as by `run`. The state stays held in between.
         """
-        async with self._state:
+        hints = Hints(self.feed, events) if events else None
+        failures = 0
+        async with self._setup.state:
             while True:
-                report = await self.run()
+                said_gone = hints.take() if hints else []
+                try:
+                    report = await self.run()
+                    await self._confirm(said_gone[:_MOST_QUESTIONS])
+                except ParagonError as error:
+                    if not error.retryable:
+                        raise
+                    wait = min(max(every, pause) * 2**failures, _LONGEST_WAIT)
+                    failures = min(failures + 1, _MOST_DOUBLINGS)
+                    if on_error:
+                        on_error(error, wait)
+                    await self._clock.sleep(wait)
+                    continue
+                failures = 0
                 if on_report:
                     on_report(report)
-                await self._clock.sleep(every)
+                await self._clock.sleep(pause)
+                if hints:
+                    await hints.wait(every)
+                else:
+                    await self._clock.sleep(max(0.0, every - pause))
 
-    def _again(self, run: _Run, ids: Sequence[str]) -> Pages:
-        return refresh.again(self._user, self.feed.sync, run.book, ids)
+    async def _confirm(self, ids: Sequence[str]) -> None:
+        """Ask for records that are said to be gone and are still in the mirror."""
+        if not ids:
+            return
+        async with self._open("confirm") as run:
+            known = await run.book.look(ids)
+            await run.again([i for i in ids if i in known and known[i].digest is not None])
+            await run.delete()
 
-    async def _pipe(
-        self, run: _Run, pages: Pages, *, advances: bool = False, pass_no: int | None = None
-    ) -> None:
-        """Take *pages* through a pipeline; with *pass_no* the frontier walks, but is not saved."""
-        committer = Committer(
-            book=run.book,
-            sink=self._sink,
-            frontier=run.frontier,
-            tally=self._tally,
-            pass_no=pass_no,
-            saves=advances,
-        )
-        contents = Contents(
-            user=self._user,
-            sync_id=self.feed.sync,
-            sink=self._sink,
-            book=run.book,
-            state=self._state,
-            wanted=self._wanted,
-        )
-        await Pipeline(
-            book=run.book,
-            contents=contents,
-            committer=committer,
-            frontier=run.frontier,
-            room=self._room,
-            key=self.feed.user,
-            workers=self._workers,
-            tally=self._tally,
-            is_resumed=run.is_resumed,
-            walks=advances or pass_no is not None,
-        ).run(pages)
+    async def _start(self) -> SyncStatus:
+        """Ask how the sync stands: a mistyped one ends here, before anything is made."""
+        return await self._user.syncs.status(self.feed.sync)
 
-    @asynccontextmanager
-    async def _open(self, kind: str) -> AsyncGenerator[_Run, None]:
-        """Hold state and sink for one run; afterwards tidy the rows, and note how it went."""
+    def _pages(self, after: str | None) -> Pages:
+        return self._user.records.pages(self.feed.sync, after=after, page_size=self._page_size)
+
+    def _open(self, kind: str, sync: SyncStatus | None = None) -> AbstractAsyncContextManager[Run]:
         self._tally = Tally(clock=self._clock, on_progress=self._on_progress)
-        started = self._clock.wall()
-        async with self._state as state:
-            with state.claimed(self.feed):
-                book = await state.book(self.feed, self._sink.identity)
-                outcome = "stopped"
-                try:
-                    run = await self._begin(book)
-                    yield run
-                    await self._sink.settle()
-                    await self._sink.tidy(book)
-                    # Only a pass over the feed comes by what a run that was cut off has left.
-                    await book.mark_running(run.is_resumed and kind in {"verify", "retry"})
-                    outcome = "done"
-                except Exception as error:
-                    outcome = type(error).__name__
-                    raise
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await self._end(book, kind, started, outcome)
-
-    async def _begin(self, book: Book) -> _Run:
-        cursor = await book.cursor()
-        self._tally.report.cursor = cursor
-        was_cut = await book.was_cut()
-        if was_cut is None and not await self._sink.is_empty():
-            raise SinkError(
-                f"{self._sink.identity} is not empty, and the state knows nothing of what is there: "
-                "choose an empty destination, or the state folder that belongs to it"
-            )
-        await self._sink.open(book.number, await _marks(book))
-        await book.mark_running(True)
-        return _Run(book=book, frontier=Frontier(cursor), is_resumed=bool(was_cut))
-
-    async def _end(self, book: Book, kind: str, started: float, outcome: str) -> None:
-        """Note how a run went. Where even that fails, the run's own error matters more."""
-        with contextlib.suppress(IngestError, DestinationError):
-            self._tally.report.dead_letters = await book.count_letters()
-            report = self._tally.progress.report
-            await book.log_run(kind, started, outcome, report)
-        self._tally.tell(now=True)
-        await self._sink.aclose()
+        self._tally.report.status = sync.status if sync else None
+        return opened(self._setup, self._tally, kind)
 
 
-async def _marks(book: Book) -> dict[str, int]:
-    return {name: place.size for name, place in (await book.places()).items()}
+def _check(
+    concurrency: int, bytes_at_once: int, page_size: int, fuse: float | None, contents: object
+) -> None:
+    """Say what cannot work before anything is begun."""
+    for name, value in (
+        ("concurrency", concurrency),
+        ("bytes_at_once", bytes_at_once),
+        ("page_size", page_size),
+    ):
+        if type(value) is not int or value < 1:
+            raise ConfigurationError(f"{name} must be a whole number, 1 or more, not {value!r}")
+    if fuse is not None and not 0 <= fuse <= 1:
+        raise ConfigurationError("fuse is a share, from 0 to 1, or None for no bound")
+    if inspect.iscoroutinefunction(contents) or not (
+        callable(contents) or isinstance(contents, bool)
+    ):
+        raise ConfigurationError("contents is True, False, or a plain function of a record")
+
+
+def _refused(error: BadRequestError, cursor: str | None) -> ParagonError:
+    """Tell what helps when the service no longer takes the saved cursor."""
+    if cursor is None:
+        return error
+    return IngestError(
+        f"the service refuses the saved cursor ({error}): reconcile makes a complete pass and goes on "
+        "from there (paragon-async ingest reconcile)"
+    )

@@ -1,7 +1,8 @@
 """What a mirror holds and how its last runs went, read without taking the lock: for `status`.
 
-look(folder)     every feed of a mirror, in one reading transaction
-holder(path)     who works on it now
+look(folder)         every feed of a mirror, in one reading transaction
+lacking(folder, …)   which records are there without their content
+holder(path)         who works on it now
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
 from paragon_async.errors import DestinationError, StateError
-from paragon_async.ingest import places, schema, statements
+from paragon_async.ingest import feeds, places, schema, statements
+from paragon_async.ingest import letters as dead_letters
 from paragon_async.ingest.state import HOME
 from paragon_async.ingest.values import DeadLetter, Feed, Report
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # pragma: no cover  # Windows: what the file says has to do
-    fcntl = None  # type: ignore[assignment]
-
 _FORMATS = {".jsonl": "jsonl", ".parquet": "parquet"}
 _NO_CONTENT = "shape"
+_FILTER = "filter"
+# Reasons for which a state cannot be read that are not in the file.
+_OUTER = ("BUSY", "LOCKED", "CANTOPEN", "IOERR", "PERM", "READONLY", "AUTH", "NOMEM")
 
 
 @attrs.frozen(kw_only=True)
@@ -48,8 +51,10 @@ class Overview:
     *records* are alive, *deleted* were; *doomed* of those alive are to be deleted by the next run
     that may. *contents* have a receipt and *bytes* together. *dead* counts dead letters by kind,
     *letters* are the first of them. *runs* are the last ones, newest first. *format* is that of the
-    rows, `jsonl` or `parquet`, None where there are none. *held_by* says who works on the mirror now,
-    None when nobody does; *is_cut_off* tells that the last run did not come to its end.
+    rows, `jsonl` or `parquet`, None where there are none. *asked* is what `Ingest` was last told of
+    contents: true, false, `filter` for a function, None where the state does not say. *held_by* says
+    who works on the mirror now, None when nobody does; *is_cut_off* tells that the last run did not
+    come to its end.
     """
 
     feed: Feed
@@ -64,6 +69,7 @@ class Overview:
     dead: dict[str, int]
     letters: list[DeadLetter]
     runs: list[Ran]
+    asked: bool | str | None
     held_by: str | None
     is_cut_off: bool
 
@@ -73,8 +79,15 @@ class Overview:
         return not self.dead and not self.doomed
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether a function, which no state can keep, chooses the contents."""
+        return self.asked == _FILTER
+
+    @property
     def wants_contents(self) -> bool:
-        """Whether the mirror is one with contents, as far as can be told from what it holds."""
+        """Whether contents are wanted, all or some; guessed from what is there in an old state."""
+        if self.asked is not None:
+            return bool(self.asked)
         return bool(self.contents or self.dead.keys() - {_NO_CONTENT})
 
 
@@ -95,73 +108,112 @@ def look(folder: str | os.PathLike[str], *, letters: int = 10, runs: int = 5) ->
     damaged, and `DestinationError` where it cannot be read.
     """
     path = _state(folder)
-    try:
+    with _opened(path) as db:
         held_by = holder(path.with_name("lock"))
-        with contextlib.closing(schema.read_only(path)) as db:
-            # One transaction: figures of one instant, whatever is committed meanwhile.
-            db.execute("BEGIN")
-            return [_feed(db, row, held_by, letters, runs) for row in _feeds(db)]
-    except sqlite3.Error as error:
-        raise StateError(f"the state {str(path)!r} cannot be read: {error}") from error
-    except OSError as error:
-        raise DestinationError(
-            f"cannot read {str(path)!r}: {error.strerror}", errno=error.errno
-        ) from error
+        return [_feed(db, row, held_by, letters, runs) for row in _feeds(db)]
+
+
+def lacking(folder: str | os.PathLike[str], feed: Feed, ids: Sequence[str]) -> set[str]:
+    """Return those of *ids* that are alive in the mirror without their content. Raises as `look`."""
+    with _opened(_state(folder)) as db:
+        numbers = [row.number for row in _feeds(db) if row.feed == feed]
+        known = {} if not numbers else statements.look(db, numbers[0], ids)
+    return {id_ for id_, k in known.items() if k.digest is not None and k.receipt is None}
 
 
 def holder(path: str | os.PathLike[str]) -> str | None:
     """Return who holds the lock file *path*: process, machine, since when; None when nobody does.
 
-    A process that was killed leaves its name there: whether the lock is free is then tried, for an
-    instant. Where nothing is written there it is not, so that no ingest that begins is disturbed.
+    The file is read and never locked, for an ingest that begins just then would be refused. A process
+    of this machine that was killed leaves its name there: it is asked whether it lives. Of another
+    machine that cannot be known, and what it wrote stands.
     """
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        text = Path(path).read_bytes()[:4096]
     except FileNotFoundError:
         return None
-    try:
-        text = os.pread(file, 4096, 0)
-        if not text or _is_free(file):
-            return None
-    finally:
-        os.close(file)
+    if not text:
+        return None
     try:
         found = json.loads(text)
-        return f"process {found['pid']} on {found['host']}, since {found['since']}"
+        pid, host, since = found["pid"], found["host"], found["since"]
     except (ValueError, KeyError, TypeError):
         return "another process"
+    if host == socket.gethostname() and not _lives(pid):
+        return None
+    return f"process {pid} on {host}, since {since}"
 
 
-def _is_free(file: int) -> bool:
-    if fcntl is None:
-        return False
+def _lives(pid: object) -> bool:
+    # Windows would end the process that is asked.
+    if type(pid) is not int or pid < 1 or os.name == "nt":
+        return True
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
+    except OSError:
+        return True
     return True
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[sqlite3.Connection, None, None]:
+    """Open a state to read it, in one transaction; whatever is wrong with it is one of our errors."""
+    try:
+        with contextlib.closing(schema.read_only(path)) as db:
+            # Figures of one instant, whatever is committed meanwhile.
+            db.execute("BEGIN")
+            yield db
+    except sqlite3.Error as error:
+        name = (getattr(error, "sqlite_errorname", None) or "").removeprefix("SQLITE_")
+        if name.startswith(_OUTER):
+            raise StateError(f"the state {str(path)!r} cannot be read: {error}") from error
+        raise StateError(schema.damaged(path, str(error))) from error
+    except OSError as error:
+        raise DestinationError(
+            f"cannot read {str(path)!r}: {error.strerror}", errno=error.errno
+        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        # What is kept as JSON is not what was written.
+        raise StateError(schema.damaged(path, str(error))) from error
 
 
 def _state(folder: str | os.PathLike[str]) -> Path:
     return Path(folder) / HOME / "state.db"
 
 
-def _feeds(db: sqlite3.Connection) -> list[tuple[int, Feed, str, bool]]:
-    rows = db.execute("SELECT feed, project, user, sync, sink, running FROM feeds ORDER BY feed")
+@attrs.frozen
+class _Row:
+    """A row of the table of feeds."""
+
+    number: int
+    feed: Feed
+    sink: str
+    is_running: bool
+    asked: bool | str | None
+
+
+def _feeds(db: sqlite3.Connection) -> list[_Row]:
+    rows = db.execute(
+        "SELECT feed, project, user, sync, sink, running, settings FROM feeds ORDER BY feed"
+    )
     return [
-        (number, Feed(project=project, user=user, sync=sync), sink, bool(running))
-        for number, project, user, sync, sink, running in rows.fetchall()
+        _Row(
+            number,
+            Feed(project=project, user=user, sync=sync),
+            sink,
+            bool(running),
+            json.loads(settings or "{}").get("contents"),
+        )
+        for number, project, user, sync, sink, running, settings in rows.fetchall()
     ]
 
 
 def _feed(
-    db: sqlite3.Connection,
-    row: tuple[int, Feed, str, bool],
-    held_by: str | None,
-    letters: int,
-    runs: int,
+    db: sqlite3.Connection, row: _Row, held_by: str | None, most_letters: int, runs: int
 ) -> Overview:
-    number, feed, sink, running = row
+    number, feed = row.number, row.feed
     contents, size = db.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM receipts WHERE feed = ?", (number,)
     ).fetchone()
@@ -174,19 +226,20 @@ def _feed(
     suffixes = {Path(name).suffix for name in places.places(db, number)}
     return Overview(
         feed=feed,
-        sink=sink,
+        sink=row.sink,
         format=next((_FORMATS[s] for s in sorted(suffixes) if s in _FORMATS), None),
-        cursor=statements.cursor_of(db, number, feed),
+        cursor=feeds.cursor_of(db, number, feed),
         records=statements.alive(db, number),
         deleted=deleted,
         doomed=statements.count_doomed(db, number),
         contents=contents,
         bytes=size,
         dead=dict(dead.fetchall()),
-        letters=statements.letters(db, number)[:letters],
+        letters=dead_letters.letters(db, number)[:most_letters],
         runs=_runs(db, number, runs),
+        asked=row.asked,
         held_by=held_by,
-        is_cut_off=running and held_by is None,
+        is_cut_off=row.is_running and held_by is None,
     )
 
 

@@ -30,6 +30,7 @@ from paragon_async.models import Page, Record
 _PAGES = 4
 # So many contents in a row that fail for passing reasons are no accident of single files.
 _PATIENCE = 20
+_UNKNOWN_SIZE = 4 << 20
 _UNKNOWN = Known()
 _Item = tuple[Job, Record, Known]
 
@@ -92,12 +93,12 @@ class Pipeline:
         known = await self.book.look(list(latest))
         job = Job(
             ticket=self.frontier.begin(page.cursor) if self.walks else None,
-            came=len(page.records),
             ids=frozenset(latest),
         )
         self._busy.update(dict.fromkeys(latest, job))
         items = self._sort(job, latest, known)
         job.pending = len(items)
+        self.tally.report.records += len(page.records)
         self.tally.remaining, self.tally.total = page.remaining, page.total
         if not items:
             self._done(job)
@@ -120,6 +121,9 @@ class Pipeline:
                 job.entries.append(
                     Entry(record=record, known=mine, receipt=mine.receipt, dead=need)
                 )
+            elif need is Need.DROP:
+                job.strays.append(id_)
+                job.entries.append(Entry(record=record, known=mine, receipt=None))
             elif need is Need.NOTHING or (need is Need.KEEP and not self.is_resumed):
                 job.entries.append(Entry(record=record, known=mine, receipt=mine.receipt))
             else:
@@ -153,6 +157,7 @@ class Pipeline:
                         known=known,
                         receipt=fetched.receipt,
                         is_new=fetched.is_new,
+                        is_touched=fetched.receipt is not None and fetched.dead is None,
                         dead=fetched.dead,
                     )
                 )
@@ -170,7 +175,9 @@ class Pipeline:
             come = now
             self.tally.tell()
 
-        async with self.room.hold(self.key, size if isinstance(size, int) and size > 0 else 0):
+        # Documents that are exported and archives of tickets do not say how large they will be.
+        room = size if isinstance(size, int) and size > 0 else _UNKNOWN_SIZE
+        async with self.room.hold(self.key, room):
             self.tally.in_flight += 1
             try:
                 return await self.contents.bring(

@@ -31,6 +31,20 @@ def current(db: sqlite3.Connection, feed: int, place: str, ids: Sequence[str]) -
     return found
 
 
+def digests(db: sqlite3.Connection, feed: int, place: str, ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the digests of those rows of *ids* that lie in *place*."""
+    found: dict[str, bytes] = {}
+    for block, marks in blocks(ids):
+        found |= dict(
+            db.execute(
+                "SELECT r.id, r.digest FROM records r JOIN places p USING(place) WHERE p.feed = ? "  # noqa: S608  # question marks alone
+                f"AND p.name = ? AND r.feed = ? AND r.id IN ({marks})",
+                (feed, place, feed, *block),
+            )
+        )
+    return found
+
+
 def moved(
     db: sqlite3.Connection, feed: int, old: Sequence[str], mark: Mark | None, ids: Sequence[str]
 ) -> None:

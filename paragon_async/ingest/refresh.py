@@ -21,7 +21,7 @@ from paragon_async.ingest.groups import first
 from paragon_async.ingest.sinks.protocol import Sink
 from paragon_async.ingest.tally import Tally
 from paragon_async.ingest.values import Receipt
-from paragon_async.models import Page, Record
+from paragon_async.models import Page, Record, SyncStatus
 
 _AT_ONCE = 100
 _READERS = 4
@@ -56,7 +56,7 @@ async def examine(book: Book, sink: Sink, *, thorough: bool = True) -> Verified:
         await _examine(block, sink, found, thorough=thorough)
     if thorough:
         marks = {name: place.size for name, place in (await book.places()).items()}
-        found.places = await sink.lacks(marks)
+        found.places = sorted({*await sink.lacks(marks), *await sink.differs(book)})
     return found
 
 
@@ -117,6 +117,15 @@ async def _side_by_side(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
                 group.start_soon(work)
     except BaseExceptionGroup as errors:
         raise first(errors) from None
+
+
+def settled(sync: SyncStatus) -> None:
+    """Raise `IngestError` unless the sync is at rest: while it works, what is missing may yet come."""
+    if sync.status != "IDLE":
+        raise IngestError(
+            f"the sync is {sync.status}: nothing was deleted for the sake of this pass; "
+            "reconcile again when it is IDLE"
+        )
 
 
 def complete(tally: Tally, met: int) -> None:

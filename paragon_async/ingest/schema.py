@@ -30,11 +30,11 @@ _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
 _TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-INSERT INTO meta VALUES ('epoch', 0);
+INSERT INTO meta VALUES ('epoch', 0), ('owner', lower(hex(randomblob(16))));
 CREATE TABLE feeds(
-  feed INTEGER PRIMARY KEY, project TEXT NOT NULL, user TEXT NOT NULL, sync TEXT NOT NULL,
+  feed INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, user TEXT NOT NULL, sync TEXT NOT NULL,
   sink TEXT NOT NULL, cursor TEXT, seal BLOB NOT NULL, passes INTEGER NOT NULL DEFAULT 0,
-  running INTEGER,
+  running INTEGER, settings TEXT,
   UNIQUE(project, user, sync));
 CREATE TABLE places(
   place INTEGER PRIMARY KEY, feed INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
@@ -70,10 +70,7 @@ def prepare(path: Path, disk: Disk, connect_: Connect = connect) -> sqlite3.Conn
     if not path.exists():
         _make(path, disk, connect_)
     examine(path)
-    # A connection that may only read cannot even tidy up a damaged file when it is closed; and one
-    # that may take the file for unchanging leaves no files beside it.
-    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-    with contextlib.closing(connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")) as reader:
+    with contextlib.closing(_reader(path, connect_)) as reader:
         _check(reader, path)
     found = connect_(f"{path.absolute().as_uri()}?mode=rw")
     try:
@@ -92,7 +89,7 @@ def read_only(path: Path, connect_: Connect = connect) -> sqlite3.Connection:
     if not path.exists():
         raise StateError(f"there is no mirror here: {str(path)!r} does not exist")
     examine(path)
-    return connect_(f"{path.absolute().as_uri()}?mode=ro")
+    return _reader(path, connect_)
 
 
 def examine(path: Path) -> None:
@@ -100,7 +97,7 @@ def examine(path: Path) -> None:
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if len(header) < _HEADER:
-        raise StateError(_damaged(path, "it is shorter than any database"))
+        raise StateError(damaged(path, "it is shorter than any database"))
     if not header.startswith(_MAGIC):
         raise StateError(f"{str(path)!r} is no database: it was not made by this program")
     version, application = struct.unpack_from(">I4xI", header, 60)
@@ -113,16 +110,27 @@ def examine(path: Path) -> None:
         )
 
 
+def _reader(path: Path, connect_: Connect) -> sqlite3.Connection:
+    """Open a state so that not even closing it changes anything.
+
+    Where nobody writes to it, it may be taken for unchanging: that leaves no files beside it, and
+    works where nothing may be written.
+    """
+    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    return connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")
+
+
 def _check(database: sqlite3.Connection, path: Path) -> None:
     try:
         answer = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
-        raise StateError(_damaged(path, str(error))) from error
+        raise StateError(damaged(path, str(error))) from error
     if answer != ("ok",):
-        raise StateError(_damaged(path, str(answer[0]).splitlines()[0]))
+        raise StateError(damaged(path, str(answer[0]).splitlines()[0]))
 
 
-def _damaged(path: Path, how: str) -> str:
+def damaged(path: Path, how: str) -> str:
+    """Return the sentence for a state that is damaged: what to do about it."""
     return (
         f"the state {str(path)!r} is damaged ({how}): restore it, or move the whole mirror aside and "
         "ingest again"

@@ -62,9 +62,8 @@ class State:
         """Return the book of a feed that goes to *sink*, which is noted relative to the state."""
         if self._database is None:
             raise IngestError("the state is not open: use it as `async with state`")
-        # A mirror that is moved as a whole stays the same mirror.
-        sink = sink.replace(str(self.folder.absolute()), ".")
-        return await Book.open(self._database, feed, sink)
+        sink = _relative(sink, self.folder)
+        return await Book.open(self._database, feed, sink, self._running - {feed})
 
     @contextmanager
     def claimed(self, feed: Feed) -> Generator[None, None, None]:
@@ -132,3 +131,11 @@ class State:
             raise DestinationError(
                 f"cannot use {str(self.folder)!r} for a mirror: {reason}", errno=error.errno
             ) from error
+
+
+def _relative(sink: str, folder: Path) -> str:
+    """Name a destination on this machine as seen from the state: both may be moved together."""
+    kind, colon, place = sink.rpartition(":")
+    if not colon or not Path(place).is_absolute():
+        return sink
+    return f"{kind}:{os.path.relpath(place, folder.absolute())}"

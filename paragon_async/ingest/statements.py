@@ -5,7 +5,6 @@ Nothing here commits; `database` does, for a group of calls at once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
@@ -13,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from paragon_async.errors import SinkError, StateError
-from paragon_async.ingest import places
+from paragon_async.errors import StateError
+from paragon_async.ingest import feeds, letters, places
 from paragon_async.ingest.sinks.protocol import Mark
 from paragon_async.ingest.values import DeadLetter, Feed, Receipt
 
@@ -52,51 +51,6 @@ class Batch:
     seen: Sequence[str] = ()
     strays: Sequence[str] = ()
     pass_no: int | None = None
-
-
-def find_feed(db: sqlite3.Connection, feed: Feed, sink: str) -> int:
-    """Return the number of *feed*, beginning it where it is new; a sink holds one feed only."""
-    key = (feed.project, feed.user, feed.sync)
-    row = db.execute(
-        "SELECT feed, sink FROM feeds WHERE project = ? AND user = ? AND sync = ?", key
-    ).fetchone()
-    other = db.execute(
-        "SELECT feed, user, sync FROM feeds WHERE sink = ? AND feed IS NOT ?",
-        (sink, row and row[0]),
-    ).fetchone()
-    if other and not _gives_way(db, other[0]):
-        raise SinkError(
-            f"the destination {sink} already holds sync {other[2]} of user {other[1]}: "
-            "give each sync a destination of its own"
-        )
-    if row is None:
-        insert = "INSERT INTO feeds(project, user, sync, sink, seal) VALUES (?, ?, ?, ?, ?)"
-        return db.execute(insert, (*key, sink, _seal(feed, None))).lastrowid or 0
-    if row[1] != sink:
-        raise SinkError(
-            f"{feed} goes to {row[1]} by this state, not to {sink}: use a state folder for each"
-        )
-    return int(row[0])
-
-
-def _gives_way(db: sqlite3.Connection, feed: int) -> bool:
-    """Forget a feed of which nothing was ever stored: its sync was mistyped, or its token refused."""
-    for table in ("records", "receipts", "dead", "places"):
-        found = db.execute(f"SELECT 1 FROM {table} WHERE feed = ? LIMIT 1", (feed,)).fetchone()  # noqa: S608  # constants
-        if found:
-            return False
-    db.execute("DELETE FROM runs WHERE feed = ?", (feed,))
-    db.execute("DELETE FROM feeds WHERE feed = ?", (feed,))
-    return True
-
-
-def cursor_of(db: sqlite3.Connection, number: int, feed: Feed) -> str | None:
-    """Return the saved cursor, if its row is as it was written."""
-    cursor, seal = db.execute("SELECT cursor, seal FROM feeds WHERE feed = ?", (number,)).fetchone()
-    if seal != _seal(feed, cursor):
-        raise StateError(f"the saved cursor of {feed} is damaged: ingest into a new destination")
-    found: str | None = cursor
-    return found
 
 
 def look(db: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Known]:
@@ -142,6 +96,9 @@ def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> N
 
 def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> None:
     """Apply a `Batch`: rows, letters, dooms and cursor, all or nothing."""
+    mine = "SELECT 1 FROM feeds WHERE feed = ? AND project = ? AND user = ? AND sync = ?"
+    if not db.execute(mine, (number, feed.project, feed.user, feed.sync)).fetchone():
+        raise StateError(f"the state no longer knows {feed}: nothing was written")
     place = places.fill(db, number, batch.mark)
     places.supersede(db, number, batch.rows)
     db.executemany(
@@ -150,8 +107,8 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> Non
         [(number, id_, digest, place) for id_, digest in batch.rows.items()],
     )
     receive(db, number, batch.receipts)
-    heal(db, number, batch.healed)
-    bury(db, number, batch.dead)
+    letters.heal(db, number, batch.healed)
+    letters.bury(db, number, batch.dead)
     db.executemany(
         "UPDATE records SET doomed = NULL WHERE feed = ? AND id = ?",
         [(number, id_) for id_ in batch.spared],
@@ -170,58 +127,13 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> Non
     if batch.cursor is not None:
         db.execute(
             "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
-            (batch.cursor, _seal(feed, batch.cursor), number),
+            (batch.cursor, feeds.seal(feed, batch.cursor), number),
         )
-
-
-def heal(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
-    """Remove dead letters."""
-    db.executemany("DELETE FROM dead WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
-
-
-def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> None:
-    """Note dead letters; one that is there already counts its attempts on."""
-    now = time.time()
-    db.executemany(
-        "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-        "name = coalesce(excluded.name, name), kind = excluded.kind, reason = excluded.reason, "
-        "passing = excluded.passing, attempts = attempts + 1, last_at = excluded.last_at",
-        [(feed, d.id, d.name, d.kind, d.reason, d.passing, now, now) for d in letters],
-    )
 
 
 def drop_receipts(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
-    """Forget contents that are gone or altered."""
+    """Forget contents that are gone."""
     db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
-
-
-def count_letters(db: sqlite3.Connection, feed: int) -> int:
-    """Return how many dead letters there are."""
-    row = db.execute("SELECT count(*) FROM dead WHERE feed = ?", (feed,)).fetchone()
-    return int(row[0])
-
-
-def due(db: sqlite3.Connection, feed: int, attempts: int) -> list[str]:
-    """Return the ids of letters that failed for passing reasons, and not yet *attempts* times."""
-    rows = db.execute(
-        "SELECT id FROM dead WHERE feed = ? AND passing AND attempts < ? ORDER BY last_at, id",
-        (feed, attempts),
-    )
-    return [row[0] for row in rows]
-
-
-def letters(db: sqlite3.Connection, feed: int) -> list[DeadLetter]:
-    """Return all dead letters, those that failed longest ago first."""
-    return [
-        DeadLetter(
-            id=row[0], name=row[1], kind=row[2], reason=row[3], passing=bool(row[4]),
-            attempts=row[5], first_at=row[6], last_at=row[7],
-        )
-        for row in db.execute(
-            "SELECT id, name, kind, reason, passing, attempts, first_at, last_at FROM dead "
-            "WHERE feed = ? ORDER BY last_at, id", (feed,),
-        )
-    ]  # fmt: skip
 
 
 def alive(db: sqlite3.Connection, feed: int) -> int:
@@ -272,17 +184,6 @@ def receipts(db: sqlite3.Connection, feed: int, after: str, limit: int) -> list[
         (feed, after, limit),
     )
     return [_receipt(*row) for row in rows]
-
-
-def running(db: sqlite3.Connection, feed: int) -> bool | None:
-    """Return whether the run before was cut off, None where there was none."""
-    row = db.execute("SELECT running FROM feeds WHERE feed = ?", (feed,)).fetchone()
-    return None if row[0] is None else bool(row[0])
-
-
-def mark_running(db: sqlite3.Connection, feed: int, is_running: bool) -> None:  # noqa: FBT001  # a value
-    """Note that a run begins, or that it came to its end."""
-    db.execute("UPDATE feeds SET running = ? WHERE feed = ?", (is_running, feed))
 
 
 def begin_pass(db: sqlite3.Connection, feed: int) -> int:
@@ -340,9 +241,3 @@ def _receipt(  # noqa: PLR0917  # a row of the table
         content_type=content_type,
         verified_by=tuple(json.loads(verified_by)),
     )
-
-
-def _seal(feed: Feed, cursor: str | None) -> bytes:
-    """Return a digest that shows whether the row of the cursor was altered."""
-    text = json.dumps([feed.project, feed.user, feed.sync, cursor])
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()

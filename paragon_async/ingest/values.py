@@ -76,6 +76,7 @@ class Report:
     *records* came in the feed: *created* and *updated* of them changed the mirror, *unchanged* did
     not (a content counts there when it was not fetched again). *files* were stored, *deleted* records
     removed. *dead_letters* counts those of this sync that stand at the end. *cursor* is the saved one.
+    *status* is the sync's as the service said it when the run began: unless it is IDLE, more may come.
     """
 
     records: int = 0
@@ -88,6 +89,7 @@ class Report:
     dead_letters: int = 0
     seconds: float = 0.0
     cursor: str | None = None
+    status: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from paragon_async.disk import SystemDisk
 from paragon_async.errors import SinkError
 from paragon_async.ingest.sinks.protocol import Place, Row
+from paragon_async.ingest.values import digest_of
 
 IDS = [f"id-{n}" for n in range(6)]
 PAIRS = st.lists(st.tuples(st.sampled_from(IDS), st.integers(0, 99)), min_size=1, max_size=5)
@@ -32,17 +33,19 @@ class MemoryIndex:
 
     def __init__(self):
         self.rows = {}
+        self.lines = {}
         self.known = {}
         self.asked = 0
         self.error = None
 
-    def commit(self, mark, ids):
-        """Take a mark that a write returned, and the ids it was for, in order."""
+    def commit(self, mark, ids, lines=()):
+        """Take a mark that a write returned, the ids it was for, in order, and their lines."""
         before = self.known.get(mark.place, Place(0, 0, 0))
         self.known[mark.place] = Place(mark.size, before.rows + mark.rows, before.stale)
         for each in ids:
             self.delete(each)
             self.rows[each] = mark.place
+        self.lines |= dict(zip(ids, lines, strict=False))
 
     def delete(self, id):
         if (place := self.rows.pop(id, None)) is not None:
@@ -58,6 +61,11 @@ class MemoryIndex:
     async def current(self, place, ids):
         self.asked = max(self.asked, len(ids))
         return {each for each in ids if self.rows.get(each) == place}
+
+    async def digests(self, place, ids):
+        self.asked = max(self.asked, len(ids))
+        digest = {each: digest_of(self.lines[each]) if each in self.lines else b"" for each in ids}
+        return {each: digest[each] for each in ids if self.rows.get(each) == place}
 
     async def moved(self, old, mark, ids):
         if self.error:
@@ -135,7 +143,8 @@ class World:
 
     async def write(self, pairs):
         mark = await self.segments.write(rows(pairs))
-        self.index.commit(mark, [pair[0] for pair in pairs])
+        lines = [each.line for each in rows(pairs)]
+        self.index.commit(mark, [pair[0] for pair in pairs], lines)
         self.truth |= dict(pairs)
 
     def delete(self, id):

@@ -7,6 +7,7 @@ from collections import Counter
 import attrs
 
 from paragon_async.ingest.sinks.protocol import Place
+from paragon_async.ingest.values import digest_of
 
 
 @attrs.define
@@ -16,6 +17,7 @@ class MemoryIndex:
     homes: dict = attrs.field(factory=dict)
     sizes: dict = attrs.field(factory=dict)
     rows: Counter = attrs.field(factory=Counter)
+    lines: dict = attrs.field(factory=dict)
 
     def wrote(self, mark, ids):
         """Commit what `write` returned."""
@@ -38,6 +40,10 @@ class MemoryIndex:
 
     async def current(self, place, ids):
         return {one for one in ids if self.homes.get(one) == place}
+
+    async def digests(self, place, ids):
+        found = await self.current(place, ids)
+        return {one: digest_of(self.lines[one]) if one in self.lines else b"" for one in found}
 
     async def moved(self, old, mark, ids):
         assert mark is None or mark.rows == len(ids) == len(set(ids))

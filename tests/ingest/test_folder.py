@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import os
+import re
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from paragon_async.download import Evidence
-from paragon_async.errors import DestinationError, SinkError
+from paragon_async.errors import ConfigurationError, DestinationError, SinkError
 from paragon_async.ingest import FolderSink
 from paragon_async.ingest.sinks.folder import _component
 from paragon_async.ingest.sinks.protocol import Row
 from paragon_async.names import collision_key, safe_name
 from tests.ingest.fakes import ScriptedDisk, contents, ingest, rows, source
+from tests.ingest.indexes import MemoryIndex
 
+OWNER = "0123456789abcdef"
+SHARED = Path("/dev/shm")  # noqa: S108  # a second file system, where there is one
+NO_OTHER = not SHARED.is_dir() or SHARED.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev
 ODD = [
     "a/b", "../../etc", "..", ".", "", " ", "x" * 400, "UPPER", "upper", "a b", "ünï", "a\x00b", "a\nb",
     "-", "1", "a:b", "a\\b", ".paragon-x", "trailing.", "trailing", "nul", "con", "com1", "\ud800",
@@ -149,7 +158,8 @@ async def test_a_foreign_folder_is_left_alone(mirror, place, user, sync_id):
     """A folder with files that no state knows of is refused, and they are neither touched nor joined."""
     (mirror / place).mkdir(parents=True)
     (mirror / place / "mine.txt").write_bytes(b"mine")
-    assert not await FolderSink(mirror).is_empty()
+    with pytest.raises(SinkError, match="choose an empty destination"):
+        await FolderSink(mirror).claim(OWNER, is_new=True)
     for kind in ("run", "reconcile", "run"):
         with pytest.raises(SinkError, match="choose an empty destination"):
             await getattr(ingest(user, sync_id, mirror), kind)()
@@ -169,12 +179,117 @@ async def test_a_mirror_whose_state_is_lost_is_left_alone(mirror, user, sync_id,
     assert contents(mirror) == source(folder) and len(rows(mirror)) == 7
 
 
-async def test_empty(mirror):
-    """A folder is empty where it is missing, and where nothing lies in its two folders."""
+async def test_a_claim_lasts(mirror):
+    """A missing folder is made and has its owner; claiming again changes nothing."""
+    for is_new in (True, True, False):
+        await FolderSink(mirror).claim(OWNER, is_new=is_new)
+        assert (mirror / "records" / ".paragon-owner").read_text() == f"{OWNER}\n"
+        assert sorted(os.listdir(mirror)) == ["files", "records"]
     sink = FolderSink(mirror)
-    assert await sink.is_empty()
     await sink.open(1, {})
-    assert await sink.is_empty()
+    await sink.write([Row("a", {"id": "a"})], [])
+    await sink.claim(OWNER, is_new=False)
+    with pytest.raises(SinkError, match="is not empty"):
+        await sink.claim(OWNER, is_new=True)
+    (mirror / "records" / ".paragon-owner").unlink()
+    with pytest.raises(SinkError, match="the state folder that belongs to it"):
+        await sink.claim("another-state", is_new=True)
+    assert not (mirror / "records" / ".paragon-owner").exists()
+    await sink.claim(OWNER, is_new=False)
+    assert (mirror / "records" / ".paragon-owner").read_text() == f"{OWNER}\n"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_another_states_mirror_is_refused(mirror, is_new):
+    """A folder that another state claimed is refused, and stays that one's."""
+    await FolderSink(mirror).claim(OWNER, is_new=True)
+    with pytest.raises(SinkError, match="mirror' belongs to another state"):
+        await FolderSink(mirror).claim("another-state", is_new=is_new)
+    assert (mirror / "records" / ".paragon-owner").read_text() == f"{OWNER}\n"
+
+
+async def test_of_many_states_one_wins(tmp_path):
+    """Of states that claim a folder in the same instant exactly one has it, and it is named there."""
+    for number in range(30):
+        folder = tmp_path / str(number)
+        names = [f"state-{n:06d}" for n in range(6)]
+        claims = [FolderSink(folder).claim(name, is_new=True) for name in names]
+        errors = await asyncio.gather(*claims, return_exceptions=True)
+        (winner,) = [name for name, error in zip(names, errors, strict=True) if error is None]
+        assert (folder / "records" / ".paragon-owner").read_text() == f"{winner}\n"
+        assert all(isinstance(error, SinkError) for error in errors if error)
+
+
+@pytest.mark.parametrize("left", ["", "012", "0123456789"])
+async def test_a_claim_that_was_cut_off_names_nobody(mirror, left):
+    """What a process killed within a claim left is taken over, unless something else lies there."""
+    await FolderSink(mirror).claim(OWNER, is_new=True)
+    (mirror / "records" / ".paragon-owner").write_text(left)
+    await FolderSink(mirror).claim("another-state", is_new=True)
+    (mirror / "records" / ".paragon-owner").write_text(left)
+    (mirror / "files" / "a").mkdir()
+    with pytest.raises(SinkError, match="is not empty"):
+        await FolderSink(mirror).claim(OWNER, is_new=True)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+async def test_what_is_no_owners_file_is_refused(mirror, tmp_path, kind):
+    """A link or a folder in place of the owner's file is an error, and is not written through."""
+    (mirror / "records").mkdir(parents=True)
+    away = tmp_path / "away"
+    away.write_bytes(b"")
+    place = mirror / "records" / ".paragon-owner"
+    place.symlink_to(away) if kind == "link" else place.mkdir()
+    with pytest.raises(SinkError, match="paragon-owner"):
+        await FolderSink(mirror).claim(OWNER, is_new=True)
+    assert away.read_bytes() == b""
+
+
+@pytest.mark.parametrize("method", ["make_folder", "append", "truncate", "write", "sync", "close", "sync_folder"])  # fmt: skip
+async def test_a_disk_that_refuses_a_claim(mirror, method):
+    """Whichever call of a claim fails it is a `SinkError`, and the next claim has it."""
+    disk = ScriptedDisk(lambda name, _: name == method)
+    with pytest.raises(SinkError, match="No space left"):
+        await FolderSink(mirror, disk=disk).claim(OWNER, is_new=True)
+    disk.refuses = lambda *_: False
+    await FolderSink(mirror, disk=disk).claim(OWNER, is_new=True)
+    with pytest.raises(SinkError, match="another state"):
+        await FolderSink(mirror).claim("another-state", is_new=True)
+
+
+def test_one_folder_has_one_identity(tmp_path):
+    """However a folder is written, it is the same destination."""
+    assert FolderSink(tmp_path / "a" / ".." / "b").identity == f"folder:{tmp_path}/b"
+
+
+@pytest.mark.parametrize("wrong", [{"durability": "none"}, {"records": "csv"}, {"records": None}])
+def test_choices_that_are_none_are_told(mirror, wrong):
+    """Another durability or format is refused at once, and the message has those that there are."""
+    choices = "'file' or 'batch'" if "durability" in wrong else "'jsonl' or 'parquet'"
+    with pytest.raises(ConfigurationError, match=choices):
+        FolderSink(mirror, **wrong)
+
+
+async def test_the_format_of_the_rows_stays(mirror):
+    """A mirror of JSON lines is not opened as Parquet; its rows stay."""
+    pytest.importorskip("pyarrow")
+    sink = FolderSink(mirror)
+    await sink.open(1, {})
+    mark = await sink.write([Row("a", {"id": "a"})], [])
+    with pytest.raises(SinkError, match="the rows of this mirror are JSON lines"):
+        await FolderSink(mirror, records="parquet").open(1, {mark.place: mark.size})
+    assert (mirror / "records" / mark.place).stat().st_size == mark.size
+
+
+async def test_rows_that_were_altered_differ(sink, mirror):
+    """Rows are held against the state's digests."""
+    index = MemoryIndex()
+    row = Row("a", {"id": "a", "value": 1})
+    mark = await sink.write([row], [])
+    index.commit(mark, ["a"], [row.line])
+    assert await sink.differs(index) == []
+    (mirror / "records" / mark.place).write_bytes(row.line.replace(b"1", b"2") + b"\n")
+    assert await sink.differs(index) == [mark.place]
 
 
 async def test_what_else_lies_in_the_folder_stays(mirror, brought):
@@ -220,20 +335,122 @@ async def test_put_refuses_a_link(sink, planted, brought):
         await sink.put(brought(), "r1", "a.txt")
 
 
-async def test_remove_does_not_follow_a_link(sink, planted, mirror):
-    """Removing a record whose folder became a link removes nothing where the link leads."""
-    try:
+@pytest.mark.parametrize("keep", [None, "files/r1/a.txt"])
+async def test_remove_does_not_follow_a_link(sink, planted, mirror, keep):
+    """A link in place of a record's folder stays, and so does what lies where it leads."""
+    await sink.remove("r1", keep)
+    assert (mirror / "files" / "r1").is_symlink()
+
+
+async def test_remove_leaves_foreign_folders(sink, mirror, brought, victim):
+    """Contents go, and links beside them; a folder that somebody put there stays with its files."""
+    kept = await sink.put(brought(), "r1", "a")
+    home = mirror / "files" / "r1"
+    await sink.put(brought(), "r1", "b")
+    (home / "link").symlink_to(victim)
+    (home / "mine").mkdir()
+    (home / "mine" / "notes").write_bytes(b"mine")
+    await sink.remove("r1", kept)
+    assert sorted(os.listdir(home)) == ["a", "mine"]
+    for _ in range(2):
         await sink.remove("r1")
-    except DestinationError:
-        assert (mirror / "files" / "r1").is_symlink()
+        assert os.listdir(home) == ["mine"] and os.listdir(home / "mine") == ["notes"]
 
 
-async def test_remove_but_one_does_not_follow_a_link(sink, planted):
-    """Tidying a record whose folder became a link removes nothing where the link leads."""
-    try:
-        await sink.remove("r1", planted)
-    except DestinationError as error:
-        assert error.errno
+async def test_an_error_names_the_file(sink, planted, mirror, brought):
+    """What the disk refuses is told with the whole path that it is about."""
+    with pytest.raises(DestinationError, match=re.escape(str(mirror / "files" / "r1"))) as caught:
+        await sink.put(brought(), "r1", "a.txt")
+    assert caught.value.errno == errno.ENOTDIR
+    with pytest.raises(DestinationError, match=re.escape(str(mirror / "files" / "r1"))) as caught:
+        await sink.move("files/r1/a.txt", "r1", "b.txt")
+    assert caught.value.errno == errno.ENOTDIR
+    with pytest.raises(DestinationError, match=re.escape(str(mirror / "gone"))):
+        await sink.put(mirror / "gone", "r2", "a.txt")
+
+
+def across(*sources):
+    """A disk on which the *sources* lie on another file system."""
+
+    class Across(ScriptedDisk):
+        def replace(self, path, target):
+            if path in sources:
+                self.calls.append(("replace", target))
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path), None, str(target))
+            super().replace(path, target)
+
+    return Across()
+
+
+@pytest.mark.parametrize("durability", ["file", "batch"])
+async def test_a_content_from_another_file_system_is_copied(mirror, brought, durability):
+    """It is copied beside, synced where each file is, and renamed; nothing is left on its way."""
+    data = os.urandom(3 << 20)
+    source = brought(data)
+    disk = across(source)
+    sink = await made_with(mirror, disk, durability)
+    disk.calls.clear()
+    path = await sink.put(source, "r1", "a")
+    assert await sink.holds(path, len(data), sha256(data))
+    assert os.listdir(mirror / ".paragon-spool") == []
+    methods = [method for method, _ in disk.calls]
+    copied = methods[methods.index("create") :]
+    synced = ["sync"] if durability == "file" else []
+    assert [m for m in copied if m != "write"][: 3 + len(synced)] == [
+        "create", *synced, "close", "replace",
+    ]  # fmt: skip
+    assert ("sync_folder", "r1") in disk.named("sync_folder") or durability == "batch"
+
+
+@pytest.mark.parametrize("method", ["make_folder", "create", "write", "sync", "close", "replace"])
+async def test_a_disk_that_refuses_a_copy(mirror, brought, method):
+    """Whichever call of a copy fails, the old content is whole, and nothing is left on its way."""
+    await (await made_with(mirror, ScriptedDisk())).put(brought(b"old"), "r1", "a")
+    source = brought()
+    disk = across(source)
+    sink = await made_with(mirror, disk)
+    spool = mirror / ".paragon-spool"
+    disk.refuses = lambda name, path: (
+        name == method and (spool in {path, path.parent} or name == "replace")
+    )
+    with pytest.raises(DestinationError) as caught:
+        await sink.put(source, "r1", "a")
+    assert caught.value.errno == disk.number
+    assert (mirror / "files" / "r1" / "a").read_bytes() == b"old"
+    assert not spool.exists() or os.listdir(spool) == []
+
+
+async def test_what_a_killed_copy_left_is_swept(mirror):
+    """Opening a feed removes its own half copies, not those of another feed that may be at work."""
+    (mirror / ".paragon-spool").mkdir(parents=True)
+    for name in ("001-aa.part", "002-bb.part"):
+        (mirror / ".paragon-spool" / name).write_bytes(b"half")
+    await FolderSink(mirror).open(1, {})
+    assert os.listdir(mirror / ".paragon-spool") == ["002-bb.part"]
+
+
+async def test_a_link_in_place_of_the_spool(mirror, victim, brought):
+    """Nothing is swept or copied through a link."""
+    mirror.mkdir()
+    (mirror / ".paragon-spool").symlink_to(victim)
+    (victim / "001-aa.part").write_bytes(b"x")
+    source = brought()
+    sink = await made_with(mirror, across(source))
+    with pytest.raises(DestinationError):
+        await sink.put(source, "r1", "a")
+    (victim / "001-aa.part").unlink()
+
+
+@pytest.mark.skipif(NO_OTHER, reason="there is no second file system here")
+async def test_a_second_file_system(mirror):
+    """A content in shared memory comes whole into a mirror on the disk."""
+    with tempfile.TemporaryDirectory(dir=SHARED) as folder:
+        source = Path(folder) / "content"
+        source.write_bytes(b"from afar")
+        sink = FolderSink(mirror)
+        await sink.open(1, {})
+        path = await sink.put(source, "r1", "a")
+    assert await sink.holds(path, 9, sha256(b"from afar"))
 
 
 async def test_move_does_not_follow_a_link(sink, planted):

@@ -17,6 +17,7 @@ from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.protocol import Mark, Row
 from tests.ingest.indexes import STEPS, BreakingDisk, MemoryIndex, World, play, row, rows
 
+OWNER = "0123456789abcdef"
 A, B, C = "r-000001.jsonl", "r-000002.jsonl", "r-000003.jsonl"
 
 
@@ -289,7 +290,7 @@ async def test_tidy_refuses_a_damaged_place(tmp_path, harm):
     }  # fmt: skip
     (tmp_path / A).unlink() if harm == "gone" else (tmp_path / A).write_bytes(bad[harm])
     before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
-    with pytest.raises(SinkError, match=A):
+    with pytest.raises(SinkError, match=rf"{A}.*; verify the mirror$"):
         await world.segments.tidy(world.index)
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
     assert list(world.index.known) == [A]
@@ -379,14 +380,76 @@ async def test_the_log_keeps_every_change(tmp_path):
     assert len(lines(tmp_path)) == 4
 
 
-async def test_a_log_that_is_there_is_noticed(tmp_path):
-    """With a new state over an old log, the folder is not empty; other files in it do not count."""
+async def test_a_log_that_is_there_is_refused(tmp_path):
+    """With a new state over an old log, the folder is refused; other files in it do not count."""
     sink = LinesSink(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    assert await sink.is_empty()
+    await sink.claim(OWNER, is_new=True)
     await sink.open(1, {})
     await sink.write([row("a", 1)], [])
-    assert not await LinesSink(tmp_path).is_empty()
+    await sink.claim(OWNER, is_new=False)
+    for owner in (OWNER, "another-state"):
+        with pytest.raises(SinkError, match="choose an empty destination, or the state folder"):
+            await LinesSink(tmp_path).claim(owner, is_new=True)
+    assert (tmp_path / ".paragon-owner").read_text() == f"{OWNER}\n" and len(lines(tmp_path)) == 1
+
+
+def test_one_folder_has_one_identity(tmp_path):
+    """However a folder is written, it is the same destination."""
+    assert LinesSink(tmp_path / "a" / ".." / "b").identity == f"lines:{tmp_path}/b"
+    assert LinesSink(f"{tmp_path}//b/").identity == LinesSink(tmp_path / "b").identity
+
+
+async def test_rows_of_the_other_format_are_told(tmp_path):
+    """A mirror that began as Parquet is refused as JSON lines."""
+    with pytest.raises(SinkError, match="the rows of this mirror are Parquet"):
+        await opened(tmp_path, marks={"r-000001.parquet": 2})
+
+
+@pytest.mark.parametrize("harm", ["value", "id", "no json", "torn", "short", "gone", "swapped"])
+async def test_a_row_that_is_not_what_was_written_differs(tmp_path, harm):
+    """Any change to a current row is found, also one of the same length; so is a row that is gone."""
+    world = World(make(tmp_path, full=1))
+    await world.open()
+    for pairs in ([("a", 1), ("b", 2)], [("c", 3)]):
+        await world.write(pairs)
+    assert await world.segments.differs(world.index) == []
+    body = (tmp_path / A).read_bytes()
+    first = body.splitlines(keepends=True)[0]
+    bad = {
+        "value": body.replace(b"1", b"7"), "id": body.replace(b'"b"', b'"z"'), "no json": b"x" + body[1:],
+        "torn": body[:-1] + b" ", "short": body[:-1], "swapped": first + first[:-1] + b" " * 9 + b"\n",
+    }  # fmt: skip
+    (tmp_path / A).unlink() if harm == "gone" else (tmp_path / A).write_bytes(bad[harm])
+    assert await world.segments.differs(world.index) == [A] and world.index.asked <= 500
+
+
+async def test_what_counts_no_more_may_be_anything(tmp_path):
+    """A superseded row, an owed one, and what lies behind the mark are not held against anything."""
+    world = World(make(tmp_path))
+    await world.open()
+    await world.write([("a", 1), ("b", 2), ("a", 3)])
+    world.index.lines.pop("b")
+    body = (tmp_path / A).read_bytes()
+    (tmp_path / A).write_bytes(
+        body.replace(b'"value":1', b'"value":8').replace(b'"value":2', b'"value":9') + b"{half"
+    )
+    assert await world.segments.differs(world.index) == []
+
+
+async def test_a_log_with_deletes_is_in_order(tmp_path):
+    """The line of a delete counts as one that is there; when a row goes missing it differs."""
+    sink = LinesSink(tmp_path)
+    await sink.open(1, {})
+    index = MemoryIndex()
+    batch = [row("a", 1), row("b", 1), row("c", 1)]
+    index.commit(await sink.write(batch, []), [r.id for r in batch], [r.line for r in batch])
+    index.commit(await sink.write([], [{"id": "b"}]), [])
+    index.delete("b")
+    assert await sink.differs(index) == []
+    path = tmp_path / "records-001-000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"a"', b'"z"'))
+    assert await sink.differs(index) == [path.name]
 
 
 async def test_the_log_takes_no_contents(tmp_path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 import os
+import socket
 import sqlite3
+import sys
 
+import attrs
 import pytest
 
 from paragon_async.errors import DestinationError, StateError, TooManyDeletesError
 from paragon_async.ingest import FolderSink, Ingest, LinesSink, State
-from paragon_async.ingest.overview import holder, is_mirror, look
+from paragon_async.ingest.overview import holder, is_mirror, lacking, look
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ async def test_what_is_no_state(ingest, mirror):
         look(mirror)
     good = path.read_bytes()
     path.write_bytes(good[:100] + bytes(len(good) - 100))
-    with pytest.raises(StateError, match="cannot be read"):
+    with pytest.raises(StateError, match=r"is damaged \(.*\): restore it, or move"):
         look(mirror)
     path.write_bytes(b"text" * 100)
     with pytest.raises(StateError, match="no database"):
@@ -134,6 +139,61 @@ async def test_what_is_no_state(ingest, mirror):
         look(mirror)
 
 
+async def test_what_was_asked_for(user, sync_id, mirror):
+    """Whether contents are wanted is what was last asked for, whatever the mirror holds of them."""
+    for contents, wants, is_filtered in (
+        (False, False, False),
+        (lambda _: False, True, True),
+        (True, True, False),
+        (False, False, False),
+    ):
+        await Ingest(user, sync_id, FolderSink(mirror), mirror, contents=contents).run()
+        (found,) = look(mirror)
+        assert found.asked == ("filter" if callable(contents) else contents)
+        assert (found.wants_contents, found.is_filtered) == (wants, is_filtered)
+    assert found.contents == 4
+    with sqlite3.connect(mirror / ".paragon" / "state.db") as db:
+        db.execute("UPDATE feeds SET settings = NULL")
+    db.close()
+    (found,) = look(mirror)
+    assert (found.asked, found.wants_contents) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE runs SET report = '{'",
+        "UPDATE runs SET report = '{\"other\": 1}'",
+        "UPDATE feeds SET settings = '['",
+        "UPDATE feeds SET settings = '[]'",
+        "DROP TABLE dead",
+    ],
+)
+async def test_damage_within(ingest, mirror, change):
+    """A state that can be opened and does not hold what was written is damaged too."""
+    await ingest.run()
+    with sqlite3.connect(mirror / ".paragon" / "state.db") as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(StateError, match=r"is damaged \(.*\): restore it, or move"):
+        look(mirror)
+
+
+async def test_lacking(ingest, mirror, emulator):
+    """Records that are alive and have no content are told from those that have one or are gone."""
+    emulator.fault(path="*/content", status=403, times=1)
+    await ingest.run()
+    (letter,) = look(mirror)[0].letters
+    with_content = [p.parent.name for p in (mirror / "files").rglob("*") if p.is_file()]
+    assert lacking(mirror, ingest.feed, [letter.id, *with_content, "unknown"]) == {letter.id}
+    other = attrs.evolve(ingest.feed, user="other")
+    assert lacking(mirror, other, [letter.id]) == set()
+
+
+def written(lock, **who):
+    lock.write_text(json.dumps({"host": socket.gethostname(), "since": "2020"} | who))
+
+
 async def test_holder(tmp_path):
     """Only who is there now counts: not one that let go, and not one that was killed."""
     lock = tmp_path / ".paragon" / "lock"
@@ -143,7 +203,25 @@ async def test_holder(tmp_path):
         lock.write_text("not what it should be")
         assert holder(lock) == "another process"
     assert holder(lock) is None
-    lock.write_text(json.dumps({"pid": 1, "host": "gone", "since": "2020"}))
-    assert holder(lock) is None
-    async with State(tmp_path):
-        assert holder(lock) is not None
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await gone.wait()
+    for pid in (gone.pid, 1 << 80):
+        written(lock, pid=pid)
+        assert holder(lock) is None
+    # Of another machine that cannot be known.
+    written(lock, pid=gone.pid, host="elsewhere")
+    assert holder(lock) == f"process {gone.pid} on elsewhere, since 2020"
+    for pid in (1, os.getpid(), 0, "x"):
+        written(lock, pid=pid)
+        assert holder(lock).startswith(f"process {pid} on ")
+
+
+async def test_holder_leaves_the_lock_alone(tmp_path):
+    """Asking goes by what is written, and never by the lock: an ingest that begins is not refused."""
+    lock = tmp_path / "lock"
+    written(lock, pid=os.getpid())
+    assert holder(lock) is not None
+    with lock.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lock.write_text("")
+        assert holder(lock) is None

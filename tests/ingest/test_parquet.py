@@ -14,7 +14,9 @@ from hypothesis import given, settings
 
 from paragon_async import ConfigurationError
 from paragon_async.errors import SinkError
-from paragon_async.ingest.sinks.lines import Beside
+from paragon_async.ingest.sinks.changelog import LinesSink
+from paragon_async.ingest.sinks.files import Beside
+from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.parquet import ParquetSegments, ParquetSink
 from paragon_async.ingest.sinks.protocol import Row
 from tests.ingest.indexes import STEPS, BreakingDisk, MemoryIndex, World, play, row, rows
@@ -91,7 +93,7 @@ async def test_promoted_columns(tmp_path, style):
     assert json.loads(found.pop("record")) == data
     assert found == {
         "id": "a", "external_id": "e", "name": "n", "mime_type": "m", "size": 5, "url": "u", "parent_folder_id": "p",
-        "created_at": T, "updated_at": T, "synced_at": T, "file": "files/a/n", "sha256": "ab",
+        "created_at": T, "updated_at": T, "synced_at": T, "_file": "files/a/n", "_sha256": "ab",
     }  # fmt: skip
 
 
@@ -214,8 +216,9 @@ async def test_damage_is_found_and_refused(tmp_path, harm):
         path.symlink_to(other)
     assert await world.segments.lacks(world.index.marks) == [A]
     if harm != "long":
-        with pytest.raises(SinkError, match=A):
+        with pytest.raises(SinkError, match=rf"{A}.*; verify the mirror$"):
             await world.segments.tidy(world.index)
+    assert await world.segments.differs(world.index) == [A]
     assert list(world.index.known) == [A] and names(tmp_path / "m") == (
         [] if harm == "gone" else [A]
     )
@@ -336,3 +339,75 @@ def test_a_file_beside_is_harmless_when_nothing_was_written(tmp_path):
     assert isinstance(beside, Beside)
     beside.discard()
     assert names(tmp_path) == []
+
+
+async def test_one_line_of_sql_reads_both_formats(tmp_path):
+    """A content's place and hash have the same names in Parquet as in JSON lines."""
+    duckdb = pytest.importorskip("duckdb")
+    with_file = Row("a", {"id": "a"}, path="files/a/n", sha256="ab")
+    lines = LineSegments(tmp_path, "r")
+    for segments in (lines, make(tmp_path)(None)):
+        await segments.open({})
+        await segments.write([with_file])
+    for source in ("*.jsonl", "*.parquet"):
+        found = duckdb.sql(f"select id, _file, _sha256 from '{tmp_path}/{source}'").fetchall()  # noqa: S608  # our own path
+        assert found == [("a", "files/a/n", "ab")]
+
+
+async def test_no_altered_byte_of_a_page_goes_unseen(tmp_path):
+    """Whichever byte of the data flips, the file differs; as it was written it does not."""
+    world = World(make(tmp_path))
+    await world.open()
+    await world.write([(f"id-{n}", n) for n in range(50)])
+    await world.write([("other", 1), ("id-1", 2)])
+    assert await world.segments.differs(world.index) == []
+    body = (tmp_path / A).read_bytes()
+    meta = pq.read_metadata(tmp_path / A).row_group(0)
+    columns = [meta.column(n) for n in range(meta.num_columns)]
+    for column in columns:
+        end = column.data_page_offset + column.total_compressed_size
+        # The page's header, which holds its checksum, comes first.
+        (tmp_path / A).write_bytes(body[: end - 1] + bytes([body[end - 1] ^ 1]) + body[end:])
+        assert await world.segments.differs(world.index) == [A], column.path_in_schema
+    for at in range(0, len(body), 37):
+        (tmp_path / A).write_bytes(body[:at] + bytes([body[at] ^ 0x55]) + body[at + 1 :])
+        assert set(await world.segments.differs(world.index)) <= {A}
+
+
+async def test_a_missing_current_row_differs(tmp_path):
+    """A sound file of the same size with another record in place of a current one differs."""
+    world = World(make(tmp_path))
+    await world.open()
+    await world.write([("a", 1), ("b", 2)])
+    other = World(make(tmp_path / "other"))
+    await other.open()
+    await other.write([("a", 1), ("c", 2)])
+    (tmp_path / "other" / A).replace(tmp_path / A)
+    assert (tmp_path / A).stat().st_size == world.index.marks[A]
+    assert await world.segments.lacks(world.index.marks) == []
+    assert await world.segments.differs(world.index) == [A]
+    world.delete("b")
+    assert await world.segments.differs(world.index) == []
+
+
+async def test_rows_of_the_other_format_are_told(tmp_path):
+    """A mirror that began as JSON lines is refused as Parquet, and nothing of it is touched."""
+    (tmp_path / "r-000001.jsonl").write_bytes(b"{}")
+    with pytest.raises(SinkError, match="the rows of this mirror are JSON lines"):
+        await make(tmp_path)(None).open({"r-000001.jsonl": 2})
+    assert names(tmp_path) == ["r-000001.jsonl"]
+
+
+async def test_kinds_share_a_folder_of_one_owner(tmp_path):
+    """A log and Parquet of one state may lie together, also when one of them comes later."""
+    log = LinesSink(tmp_path)
+    await log.claim("state-000001", is_new=True)
+    await log.open(1, {})
+    await log.write([row("a")], [])
+    sink = ParquetSink(tmp_path)
+    await sink.claim("state-000001", is_new=True)
+    await sink.open(2, {})
+    await sink.write([row("a")], [])
+    for other in (log, sink):
+        with pytest.raises(SinkError, match="belongs to another state"):
+            await other.claim("state-000002", is_new=False)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from paragon_async.errors import DestinationError, IngestError, SinkError, StateHeldError
-from paragon_async.ingest import Feed, FolderSink, Ingest, State
+from paragon_async.ingest import DeadLetter, Feed, FolderSink, Ingest, State
 from tests.ingest.fakes import ScriptedDisk, ask, contents, ingest, source
 
 FEED = Feed(project="p", user="u", sync="s")
@@ -78,7 +78,7 @@ async def test_two_at_once_share(tmp_path):
             return book.number
 
     assert sorted(await asyncio.gather(use("a"), use("b"))) == [1, 2]
-    assert ask(tmp_path, "SELECT value FROM meta") == [(1,)]
+    assert ask(tmp_path, "SELECT value FROM meta WHERE key = 'epoch'") == [(1,)]
 
 
 async def test_a_failed_opening_leaves_it_closed(tmp_path):
@@ -113,11 +113,22 @@ async def test_cancelled_while_it_opens(tmp_path):
 async def test_a_destination_takes_one_sync(tmp_path):
     """A second sync into the same destination is a SinkError that names the first."""
     async with State(tmp_path) as state:
-        await state.book(FEED, "folder:x")
+        first = await state.book(FEED, "folder:x")
+        await first.bury([DeadLetter(id="r", name=None, kind="404", reason="gone")])
         for other in (Feed(project="p", user="v", sync="s"), Feed(project="p", user="u", sync="t")):
             with pytest.raises(SinkError, match="already holds sync s of user u"):
                 await state.book(other, "folder:x")
         await state.book(Feed(project="p", user="v", sync="s"), "folder:y")
+
+
+async def test_a_sync_of_which_nothing_is_stored_gives_way(tmp_path):
+    """A feed that was never more than a mistyped id leaves its destination to the next."""
+    async with State(tmp_path) as state:
+        await state.book(FEED, "folder:x")
+        other = await state.book(Feed(project="p", user="u", sync="t"), "folder:x")
+        assert other.number == 2
+        with state.claimed(other.feed), pytest.raises(SinkError, match="already holds sync t"):
+            await state.book(FEED, "folder:x")
 
 
 async def test_a_sync_keeps_its_destination(tmp_path):

@@ -19,11 +19,12 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
 from paragon_async import ConfigurationError, SinkError
 from paragon_async.download import Evidence
+from paragon_async.ingest.sinks.bucket import Bucket
 from paragon_async.ingest.sinks.protocol import Mark, Place, Row
 from paragon_async.ingest.sinks.store import ObjectStoreSink
-from paragon_async.ingest.sinks.store_segments import Bucket
 from tests.ingest.objects_indexes import FailingIndex, MemoryIndex, PowerCutError
 
+OWNER = "0123456789abcdef"
 UGLY = "Bericht ü #1%20 [final]+&=?"
 
 
@@ -33,6 +34,10 @@ def row(one, value=0, **more):
 
 def keys(store):
     return sorted(e["path"] for chunk in obstore.list(store) for e in chunk)
+
+
+def owner(store, prefix=""):
+    return bytes(obstore.get(store, f"{prefix}.paragon-owner").bytes()).decode().removesuffix("\n")
 
 
 def lines(store, place):
@@ -301,7 +306,7 @@ async def test_tidy_touches_nothing_it_cannot_read(damage):
     obstore.put(store, "records/001-000001.jsonl", damage)
     index = MemoryIndex()
     index.wrote(Mark("records/001-000001.jsonl", max(len(damage), 1), 2), ["a"])
-    with pytest.raises(SinkError, match="verify the mirror"):
+    with pytest.raises(SinkError, match="; verify the mirror$"):
         await sink.tidy(index)
     assert keys(store) == ["records/001-000001.jsonl"]
     assert await index.places() == {"records/001-000001.jsonl": Place(max(len(damage), 1), 2, 1)}
@@ -405,10 +410,14 @@ async def test_a_place_with_other_things_is_refused(store):
     """A bucket that holds something else is not empty, a prefix of its own is."""
     obstore.put(store, "holiday.jpg", b"1")
     obstore.put(store, "m-other/x", b"1")
-    assert not await ObjectStoreSink(store).is_empty()
-    assert await ObjectStoreSink(store, prefix="m").is_empty()
+    with pytest.raises(SinkError, match="is not empty"):
+        await ObjectStoreSink(store).claim(OWNER, is_new=True)
+    await ObjectStoreSink(store, prefix="m").claim(OWNER, is_new=True)
     await (await opened(store, prefix="m")).write([row("a")], [])
-    assert not await ObjectStoreSink(store, prefix="m").is_empty()
+    with pytest.raises(SinkError, match="choose an empty destination, or the state folder"):
+        await ObjectStoreSink(store, prefix="m").claim(OWNER, is_new=True)
+    await ObjectStoreSink(store, prefix="m").claim(OWNER, is_new=False)
+    assert owner(store, "m/") == OWNER and ".paragon-owner" not in keys(store)
     await opened(store, {"records/001-000001.jsonl": 1}, prefix="m")
     assert "m/records/001-000001.jsonl" in keys(store)
 
@@ -426,11 +435,81 @@ async def test_a_consoles_folder_is_empty(s3_options):
     )
     client.put_object(Bucket=s3_options["bucket"], Key="m/", Body=b"")
     client.close()
-    await opened(S3Store(**s3_options), prefix="m")
+    await ObjectStoreSink(S3Store(**s3_options), prefix="m").claim(OWNER, is_new=True)
 
 
-def test_an_identity_names_the_place_and_no_secret():
-    """Bucket and prefix, the same for a store and its URL; never a key."""
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_another_states_place_is_refused(store, is_new):
+    """A prefix that another state claimed is refused, and stays that one's."""
+    for _ in range(2):
+        await ObjectStoreSink(store, prefix="m").claim(OWNER, is_new=True)
+    with pytest.raises(SinkError, match="belongs to another state"):
+        await ObjectStoreSink(store, prefix="m").claim("another-state", is_new=is_new)
+    assert owner(store, "m/") == OWNER
+
+
+async def test_of_many_states_one_wins(store):
+    """Of states that claim a prefix in the same instant exactly one has it, and is named there."""
+    for number in range(5):
+        names = [f"state-{n:06d}" for n in range(6)]
+        sinks = [ObjectStoreSink(store, prefix=f"m{number}") for _ in names]
+        claims = [s.claim(name, is_new=True) for s, name in zip(sinks, names, strict=True)]
+        errors = await asyncio.gather(*claims, return_exceptions=True)
+        (winner,) = [name for name, error in zip(names, errors, strict=True) if error is None]
+        assert owner(store, f"m{number}/") == winner
+        assert all(isinstance(error, SinkError) for error in errors if error)
+
+
+async def test_an_owner_that_is_lost_is_named_again(store):
+    """A state that knows the place writes its name again, where it is gone or was cut off."""
+    sink = await opened(store)
+    await sink.write([row("a")], [])
+    await sink.claim(OWNER, is_new=False)
+    assert owner(store) == OWNER
+    obstore.put(store, ".paragon-owner", b"012")
+    await sink.claim(OWNER, is_new=False)
+    assert owner(store) == OWNER
+
+
+async def test_a_store_that_cannot_put_on_condition(s3_options):
+    """Where a store refuses conditions, the place is looked at before and after."""
+    store = S3Store(**s3_options, conditional_put="disabled")
+    with pytest.raises((NotImplementedError, obstore.exceptions.BaseError)):
+        obstore.put(store, "x", b"x", mode="create")
+    await ObjectStoreSink(store).claim(OWNER, is_new=True)
+    with pytest.raises(SinkError, match="another state"):
+        await ObjectStoreSink(store).claim("another-state", is_new=True)
+    assert owner(store) == OWNER
+
+
+async def test_a_row_that_is_not_what_was_written_differs(store):
+    """Objects are read line by line, across pieces, and held against the state's digests."""
+    sink, index = await opened(store), MemoryIndex()
+    long = "x" * (5 << 20)
+    writes = ([row("a", long), row("b", long), row("c")], [row("d"), row("a", 1)], [row("e", 7)])
+    for rows in writes:
+        index.wrote(await sink.write(rows, []), [r.id for r in rows])
+        index.lines |= {r.id: r.line for r in rows}
+    places = sorted(index.sizes)
+    assert await sink.differs(index) == []
+    body = bytes(obstore.get(store, places[0]).bytes())
+    for bad in (body[:-2] + b" \n", body.replace(b'"c"', b'"z"'), body[:-1] + b" ", body + b"\n"):
+        obstore.put(store, places[0], bad)
+        assert await sink.differs(index) == [places[0]]
+    obstore.put(store, places[0], body.replace(b'{"id":"a","value":"x', b'{"id":"a","value":"y'))
+    assert await sink.differs(index) == []
+    obstore.put(store, places[1], b"no json" + b" " * (index.sizes[places[1]] - 8) + b"\n")
+    obstore.delete(store, places[2])
+    assert await sink.differs(index) == places[1:]
+    index.deleted("e")
+    assert await sink.differs(index) == places[1:]
+
+
+def test_an_identity_names_the_place_and_no_secret(tmp_path):
+    """Server, bucket and prefix, or the whole path, the same for a store and its URL; never a key."""
+    for name in "acde":
+        (tmp_path / name).mkdir()
+    memory = MemoryStore()
     secret = {"access_key_id": "KEYID", "secret_access_key": "SECRET"}
     named = {
         "store:s3/bkt/p/q": ObjectStoreSink(S3Store("bkt", prefix="p", **secret), prefix="q"),
@@ -439,8 +518,14 @@ def test_an_identity_names_the_place_and_no_secret():
         "store:azure/acc/cont": ObjectStoreSink(
             AzureStore("cont", account_name="acc", access_key="c2VjcmV0")
         ),
-        "store:memory": ObjectStoreSink("memory:///"),
-        "store:memory/a/b": ObjectStoreSink(MemoryStore(), prefix="a/b"),
+        "store:s3/h.example:9000/bkt/q": ObjectStoreSink(
+            S3Store("bkt", endpoint="https://me:SECRET@h.example:9000/", **secret), prefix="q"
+        ),
+        f"store:memory/{id(memory):#x}/a/b": ObjectStoreSink(memory, prefix="a/b"),
+        f"store:local:{tmp_path}/a/b": ObjectStoreSink(LocalStore(tmp_path / "a"), prefix="b"),
+        f"store:local:{tmp_path}/c": ObjectStoreSink(f"file://{tmp_path}/c"),
+        f"store:local:{tmp_path}/d": ObjectStoreSink(LocalStore(tmp_path / "e" / ".." / "d")),
+        f"store:local:{tmp_path}/e": ObjectStoreSink(LocalStore(os.path.relpath(tmp_path / "e"))),
     }
     assert {name: sink.identity for name, sink in named.items()} == {n: n for n in named}
 
@@ -484,6 +569,7 @@ def dead_port():
 async def every_call(sink, spooled):
     """Yield each method's error; one that ends well fails the test."""
     calls = {
+        "claim": lambda: sink.claim(OWNER, is_new=True),
         "open": lambda: sink.open(1, {}),
         "put": lambda: sink.put(spooled, "r", "x"),
         "move": lambda: sink.move("files/r/x", "r", "y"),
@@ -491,6 +577,7 @@ async def every_call(sink, spooled):
         "holds": lambda: sink.holds("files/r/x", 1, None),
         "write": lambda: sink.write([row("a")], []),
         "lacks": lambda: sink.lacks({"records/001-000001.jsonl": 1}),
+        "differs": lambda: sink.differs(stale),
         "tidy": lambda: sink.tidy(stale),
     }
     stale = MemoryIndex()
@@ -549,8 +636,28 @@ async def test_what_a_store_says_is_cut_to_a_sentence():
 
 async def test_an_unknown_bucket_is_a_sink_error(s3_options):
     """A bucket that does not exist is told before anything is pulled."""
-    with pytest.raises(SinkError, match="cannot .*404"):
+    with pytest.raises(SinkError, match="records: 404 Not Found: NoSuchBucket: The .* exist$"):
         await opened(S3Store(**{**s3_options, "bucket": "no-such-bucket"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('403: <?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>\n<Message>No.</Message></Error>', "403: AccessDenied: No."),
+        ("409: <Error><Code>Busy</Code></Error>\nDebug", "409: Busy"),
+        ('500: <?xml version="1.0"?>\n<Odd/>', "500"),
+        ("plain <b> words", "plain <b> words"),
+    ],
+)  # fmt: skip
+async def test_what_a_store_says_in_xml_is_read(said, told):
+    """Of an answer in XML the code and the message are told, and none of its marks."""
+
+    def refuse():
+        raise OSError(said)
+
+    with pytest.raises(SinkError) as caught:
+        await Bucket(MemoryStore(), "").run("x", refuse)
+    assert str(caught.value) == f"cannot x: {told}"
 
 
 # Programs

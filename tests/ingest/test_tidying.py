@@ -77,3 +77,21 @@ def test_merging_comes_to_rest(count):
     after = {n: p for n, p in places.items() if not any(n in group for group in merged)}
     after |= {f"s-{n:06d}": Place(90 * len(g), len(g), 0) for n, g in enumerate(merged)}
     assert groups(after, FULL, None) == []
+
+
+@given(worlds(), st.integers(1, 60))
+def test_a_group_has_so_many_rows_at_most(places, most):
+    """Of a group at most *most_rows* rows are left, unless one place alone has more."""
+    for group in groups(places, FULL, None, most):
+        rows = [places[name].rows - places[name].stale for name in group]
+        assert sum(rows) <= most or rows[0] > most
+
+
+@given(st.integers(0, 200))
+def test_merging_by_rows_comes_to_rest(count):
+    """Places of small rows are merged up to the number of rows, and then left alone."""
+    places = named(*[Place(9, 9, 0)] * count)
+    merged = groups(places, 10_000, None, 90)
+    after = {n: p for n, p in places.items() if not any(n in group for group in merged)}
+    after |= {f"s-{n:06d}": Place(9 * len(g), 9 * len(g), 0) for n, g in enumerate(merged)}
+    assert groups(after, 10_000, None, 90) == []

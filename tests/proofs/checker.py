@@ -19,9 +19,26 @@ from pathlib import Path
 
 import attrs
 
-from paragon_async import Paragon
 
-EMPTY = hashlib.sha256(b"").hexdigest()
+@attrs.frozen(eq=False)
+class Drive:
+    """A source folder, the emulator that serves it, and the sync of a user that shows it."""
+
+    source: Path
+    emulator: object
+    user: object
+    sync_id: str
+
+    async def pull(self, after=None):
+        """Return the records that the API gives, by id, in the feed's order."""
+        found = {}
+        async for record in self.user.records.pull(self.sync_id, after=after):
+            found.pop(record.id, None)
+            found[record.id] = record.data
+        return found
+
+    def path_of(self, id_):
+        return self.emulator.source_of(self.sync_id, id_)
 
 
 @attrs.frozen
@@ -81,18 +98,6 @@ def files_of(mirror):
     return found
 
 
-async def pull(emulator, sync_id, after=None, user="user-1"):
-    """Return the records that the API gives, by id, in the feed's order."""
-    async with Paragon(
-        project_id=emulator.project_id, signing_key=emulator.signing_key, base_url=emulator.url
-    ) as client:
-        found = {}
-        async for record in client.user(user).records.pull(sync_id, after=after):
-            found.pop(record.id, None)
-            found[record.id] = record.data
-        return found
-
-
 class Versions:
     """Every content that any record ever had, and the one that it has now."""
 
@@ -100,27 +105,27 @@ class Versions:
         self.ever = defaultdict(set)
         self.now = {}
 
-    async def note(self, emulator, sync_id):
+    async def note(self, drive):
         """Read the source as it is; to be called after each refresh."""
         self.now = {}
-        for id_ in await pull(emulator, sync_id):
-            source = emulator.source_of(sync_id, id_)
+        for id_ in await drive.pull():
+            source = drive.path_of(id_)
             if source is not None and source.is_file():
                 self.now[id_] = sha256_of(source)
                 self.ever[id_].add(self.now[id_])
 
 
-async def whole(source, emulator, sync_id, mirror, *, swept=True, dead=()):
+async def whole(drive, mirror, *, swept=True, dead=()):
     """Assert that a mirror is its source, in every respect; *dead* contents may be old or missing.
 
     A run in which removing failed may leave files in the spool: *swept* false lets it.
     """
-    records = await pull(emulator, sync_id)
+    records = await drive.pull()
     living = {id_: data for id_, data in records.items() if not data.get("deleted")}
-    sources = {id_: emulator.source_of(sync_id, id_) for id_ in living}
+    sources = {id_: drive.path_of(id_) for id_ in living}
     expected = {id_: sha256_of(path) for id_, path in sources.items() if path.is_file()}
     assert sorted(sources[id_] for id_ in expected) == sorted(
-        path for path in source.rglob("*") if path.is_file()
+        path for path in drive.source.rglob("*") if path.is_file()
     ), "the feed is not the source: the test did not refresh"
     state, files = saved(mirror), files_of(mirror)
     _files_are(expected, state, files, set(dead))
@@ -128,14 +133,14 @@ async def whole(source, emulator, sync_id, mirror, *, swept=True, dead=()):
         _is_right(mirror, receipt, files)
     _rows_are(living, state, mirror, set(dead))
     assert set(state.dead) == set(dead)
-    after = await pull(emulator, sync_id, state.cursor)
+    after = await drive.pull(state.cursor)
     assert not set(after) - set(records)
     assert all(data.get("deleted") or state.records[id_]["digest"] for id_, data in after.items())
     assert all(row["doomed"] is None for row in state.records.values())
     _nothing_beside(mirror, swept=swept)
 
 
-async def midway(emulator, sync_id, mirror, versions, *, in_flight):
+async def midway(drive, mirror, versions, *, in_flight):
     """Assert what must hold at any instant: whole files, right receipts, rows, and a true cursor.
 
     At most *in_flight* contents may be ahead of their receipts, each a whole version of its record.
@@ -158,13 +163,13 @@ async def midway(emulator, sync_id, mirror, versions, *, in_flight):
         _is_right(mirror, state.receipts[id_], files)
     if state.cursor is None:
         return
-    await _cursor_is_true(emulator, sync_id, mirror, state, versions)
+    await _cursor_is_true(drive, mirror, state, versions)
 
 
-async def _cursor_is_true(emulator, sync_id, mirror, state, versions):
+async def _cursor_is_true(drive, mirror, state, versions):
     """Whatever the feed shows up to the saved cursor is in the mirror, or a dead letter."""
-    records = await pull(emulator, sync_id)
-    ahead = await pull(emulator, sync_id, state.cursor)
+    records = await drive.pull()
+    ahead = await drive.pull(state.cursor)
     rows = _current_rows(state, mirror)
     for id_ in records.keys() - ahead.keys() - state.dead.keys():
         known = state.records.get(id_)

@@ -18,6 +18,11 @@ from paragon_async import Paragon, Retry
 from paragon_async.ingest import FolderSink, Ingest
 
 
+def say(word, number):
+    sys.stdout.write(f"{word} {number}\n")
+    sys.stdout.flush()
+
+
 async def ingest(mirror, durability):
     url, project, sync_id, concurrency, page_size = sys.argv[1:]
     async with Paragon(project_id=project, base_url=url, retry=Retry(attempts=2)) as paragon:
@@ -29,7 +34,7 @@ async def ingest(mirror, durability):
             concurrency=int(concurrency),
             page_size=int(page_size),
         )
-        print("begin", os.getpid(), flush=True)
+        say("begin", os.getpid())
         report = await one.run()
         assert not report.dead_letters, report
 
@@ -48,7 +53,7 @@ def main():
             finally:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
-        print("ended", os.waitstatus_to_exitcode(status), flush=True)
+        say("ended", os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

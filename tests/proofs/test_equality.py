@@ -16,7 +16,7 @@ from paragon_async.emulator import Emulator
 from paragon_async.emulator.auth import new_signing_key
 from paragon_async.ingest import FolderSink, Ingest
 from tests.conftest import PROJECT
-from tests.proofs.checker import whole
+from tests.proofs.checker import Drive, whole
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 KEY = new_signing_key()
@@ -131,7 +131,7 @@ async def play(steps, durability):
             for step in steps:
                 await world.play(step)
             await world.settle()
-            await whole(world.drive, emulator, sync.id, world.mirror)
+            await whole(Drive(world.drive, emulator, user, sync.id), world.mirror)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

@@ -99,16 +99,16 @@ async def drive(tmp_path, signing_key):
         sync = await user.syncs.enable("googledrive", "files")
         await user.syncs.wait_until_idle(sync.id, timeout=30)
         emulator.fault(path="*/content", times=None, delay=0.01)
-        yield source, emulator, sync.id
+        yield checker.Drive(source, emulator, user, sync.id)
 
 
 @pytest.fixture
 async def server(drive):
-    _, emulator, sync_id = drive
+    emulator = drive.emulator
     program = Path(__file__).with_name("child.py")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *(program, emulator.url, PROJECT, sync_id, str(CONCURRENCY), str(PAGE)),
+        *(program, emulator.url, PROJECT, drive.sync_id, str(CONCURRENCY), str(PAGE)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | emulator.environ,
@@ -145,25 +145,24 @@ async def test_killed_again_and_again_a_mirror_ends_equal_to_its_source(
     At each kill: no partial file under a final name, receipts right, the cursor not ahead. Over all:
     no more is fetched twice than was in flight (in `batch` a page, and what was done behind it).
     """
-    source, emulator, sync_id = drive
     dice = random.Random(f"{durability} {moving}")  # noqa: S311  # chance that can be repeated
     children, versions = Children(server, dice), checker.Versions()
     kills = 0
     # With `batch` no receipt tells of a page's contents before the page is committed.
     in_flight = CONCURRENCY if durability == "file" else CONCURRENCY + 4 * PAGE
-    await versions.note(emulator, sync_id)
+    await versions.note(drive)
     for number in itertools.count():
         mirror, fetches, before = tmp_path / f"mirror {number}", Fetches(), kills
         while not await children.run(mirror, durability, longest=0.6 if kills < EACH else 3_600):
             kills += 1
-            await checker.midway(emulator, sync_id, mirror, versions, in_flight=in_flight)
-            fetches.take(emulator, versions)
+            await checker.midway(drive, mirror, versions, in_flight=in_flight)
+            fetches.take(drive.emulator, versions)
             if moving and kills < EACH:
-                change(source, dice, dice.randrange(12))
-                await emulator.refresh()
-                await versions.note(emulator, sync_id)
-        await checker.whole(source, emulator, sync_id, mirror)
-        fetches.take(emulator, versions)
+                change(drive.source, dice, dice.randrange(12))
+                await drive.emulator.refresh()
+                await versions.note(drive)
+        await checker.whole(drive, mirror)
+        fetches.take(drive.emulator, versions)
         at_most = CONCURRENCY if durability == "file" else PAGE
         assert fetches.twice <= (kills - before) * at_most
         shutil.rmtree(mirror)

@@ -14,7 +14,7 @@ import pytest
 from paragon_async import DestinationError, ParagonError
 from paragon_async.ingest import FolderSink, Ingest
 from tests.ingest.fakes import contents, source
-from tests.proofs.checker import whole
+from tests.proofs.checker import Drive, whole
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 BOUND_MB = 150
@@ -119,7 +119,7 @@ async def test_a_full_disk(small_disk, emulator, user, sync_id, folder, durabili
     (folder / "huge.bin").write_bytes(os.urandom(100_000))
     await emulator.refresh()
     await ingest().run()
-    await whole(folder, emulator, sync_id, mirror)
+    await whole(Drive(folder, emulator, user, sync_id), mirror)
 
 
 @pytest.mark.parametrize("left", range(0, 120_000, 8_000))
@@ -137,4 +137,4 @@ async def test_a_disk_that_is_nearly_full(small_disk, emulator, user, sync_id, f
         assert "space" in str(error) or "full" in str(error) or "disk" in str(error), error
     await asyncio.to_thread(ballast.unlink)
     await Ingest(user, sync_id, FolderSink(mirror), mirror, fuse=None).run()
-    await whole(folder, emulator, sync_id, mirror)
+    await whole(Drive(folder, emulator, user, sync_id), mirror)

@@ -9,6 +9,7 @@ RecordsOnly     refuses contents, passes on to one `Segments`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -18,12 +19,15 @@ import msgspec
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.download import Evidence
 from paragon_async.errors import ConfigurationError, SinkError
-from paragon_async.ingest.sinks.lines import LineSegments, refusals
+from paragon_async.ingest.sinks.files import make_folders, refusals
+from paragon_async.ingest.sinks.lines import LineSegments
+from paragon_async.ingest.sinks.owner import OWNER, OwnerFile, path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
 from paragon_async.part import in_thread
 
 S = TypeVar("S", bound=Segments)
 _FULL = 64 << 20
+_SUFFIXES = {"lines": "jsonl", "parquet": "parquet"}
 
 
 class RecordsOnly(Generic[S]):
@@ -35,16 +39,28 @@ class RecordsOnly(Generic[S]):
     batch_rows = 1
 
     def __init__(self, kind: str, folder: str | os.PathLike[str], disk: Disk | None) -> None:
-        self.identity = f"{kind}:{Path(folder).absolute()}"
+        self.identity = f"{kind}:{path_of(folder)}"
+        self._files = re.compile(rf"records-.*\.{_SUFFIXES[kind]}")
         self._folder = Path(folder)
         self._disk = disk or SystemDisk()
         self._segments: S | None = None
 
-    async def is_empty(self) -> bool:
-        """Tell whether no file in the folder begins as this sink's do."""
+    async def claim(self, owner: str, *, is_new: bool) -> None:
+        """Take the folder for a state; its owner stands in `.paragon-owner`.
+
+        Only files named as this sink's count: others may lie in the folder too.
+        """
+        file = OwnerFile(repr(str(self._folder)), self._folder / OWNER, self._disk)
         with refusals(self._folder):
-            names = await in_thread(self._disk.names, self._folder)
-        return not any(name.startswith("records-") for name in names)
+            await in_thread(
+                file.take,
+                owner,
+                is_new=is_new,
+                is_empty=lambda: (
+                    not any(map(self._files.fullmatch, self._disk.names(self._folder)))
+                ),
+                make=lambda: make_folders(self._folder, self._disk),
+            )
 
     async def put(self, source: Path, record_id: str, name: str) -> str:
         """Refuse with `ConfigurationError`: there is no place for contents here."""
@@ -71,6 +87,10 @@ class RecordsOnly(Generic[S]):
     async def lacks(self, marks: Mapping[str, int]) -> list[str]:
         """Return the places that are missing, hold less than their mark says, or cannot be read."""
         return await self._ready().lacks(marks)
+
+    async def differs(self, index: Index) -> list[str]:
+        """As `Places.differs`: every row that counts is read."""
+        return await self._ready().differs(index)
 
     async def aclose(self) -> None:
         """Do nothing: no file is open between two calls."""

@@ -2,25 +2,28 @@
 
     folder/files/<record id>/<safe name>       one folder a record, so namesakes never meet
     folder/records/001-000001.jsonl            each record once after a run; read them with one glob
+    folder/records/.paragon-owner              which state the mirror belongs to
 
 Source: failures.md F92 to F101, finding 5, and its order of operations for one file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
 import os
 import re
-import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.download import Evidence
-from paragon_async.errors import DestinationError
+from paragon_async.errors import ConfigurationError, DestinationError
+from paragon_async.ingest.sinks.files import blocks, digests, is_file, is_folder, refusals
 from paragon_async.ingest.sinks.lines import LineSegments
+from paragon_async.ingest.sinks.owner import OWNER, OwnerFile, path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
 from paragon_async.names import distinct_name, safe_name
 from paragon_async.part import in_thread
@@ -44,7 +47,9 @@ class FolderSink:
     and state are flushed page by page, and the cursor is never ahead of either.
 
     Raises `DestinationError` when the disk refuses a content, `SinkError` when it refuses rows. Links
-    are never followed out of the mirror.
+    are never followed out of the mirror. A content that was downloaded to another file system is
+    copied, beside the mirror's files first. Raises `ConfigurationError` for another *durability* or
+    format of *records*.
     """
 
     contents = True
@@ -57,27 +62,39 @@ class FolderSink:
         records: Format = "jsonl",
         disk: Disk | None = None,
     ) -> None:
+        _check("durability", durability, Durability)
+        _check("records", records, Format)
         self.folder = Path(folder)
-        self.identity = f"folder:{self.folder.absolute()}"
+        self.identity = f"folder:{path_of(folder)}"
         self.settles = durability == "batch"
         self._format = records
         self._disk = disk or SystemDisk()
         self._files = self.folder / "files"
         self._records = self.folder / "records"
+        self._spool = self.folder / ".paragon-spool"  # of contents from another file system
+        self._feed = 0
         self._segments: Segments = self._rows(0)
         self.batch_rows = self._segments.batch_rows
         self._unsettled = False
         self._fresh: set[Path] = set()  # folders of records whose own names are not yet flushed
 
-    async def is_empty(self) -> bool:
-        """Tell whether `files` and `records` are empty, or not there."""
-        found = await self._do(lambda: [*map(self._disk.names, (self._files, self._records))])
-        return not any(found)
+    async def claim(self, owner: str, *, is_new: bool) -> None:
+        """Take the folder for a state; its owner stands in `records/.paragon-owner`.
+
+        Makes `files` and `records`. What else lies in the folder does not count.
+        """
+        file = OwnerFile(repr(str(self.folder)), self._records / OWNER, self._disk)
+        with refusals(self.folder):
+            await in_thread(
+                file.take, owner, is_new=is_new, is_empty=self._is_empty, make=self._prepare
+            )
 
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
         """Make the folders, and drop rows that no commit knows of."""
+        self._feed = feed
         self._segments = self._rows(feed)
         await self._do(self._prepare)
+        await self._do(self._sweep)
         await self._segments.open(marks)
 
     async def write(self, rows: Sequence[Row], gone: Sequence[Mapping[str, Any]]) -> Mark | None:  # noqa: ARG002  # a row that is gone is left out when the places are tidied
@@ -114,6 +131,10 @@ class FolderSink:
         """Return the files of rows that are missing, cut or unreadable."""
         return await self._segments.lacks(marks)
 
+    async def differs(self, index: Index) -> list[str]:
+        """Return the files of rows that do not hold what was written; all of them are read."""
+        return await self._segments.differs(index)
+
     async def tidy(self, index: Index) -> None:
         """Rewrite the files of rows that hold superseded ones."""
         await self._segments.tidy(index)
@@ -133,11 +154,14 @@ class FolderSink:
         try:
             return await in_thread(work, *args)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
             raise DestinationError(
-                f"cannot write to the mirror {str(self.folder)!r}: {reason}",
+                f"cannot write to the mirror {str(self.folder)!r}: {_reason(error)}",
                 errno=getattr(error, "errno", None),
             ) from error
+
+    def _is_empty(self) -> bool:
+        rows = set(self._disk.names(self._records)) - {OWNER}
+        return not rows and not self._disk.names(self._files)
 
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,30 +170,66 @@ class FolderSink:
         if made:
             self._disk.sync_folder(self.folder)
 
+    def _sweep(self) -> None:
+        """Remove what a run of this feed that was killed left on its way; other feeds may run."""
+        if self._spool.is_symlink():
+            return
+        for name in self._disk.names(self._spool):
+            if name.startswith(f"{self._feed:03d}-"):
+                self._disk.unlink(self._spool / name)
+
     def _put(self, source: Path, record_id: str, name: str) -> str:
+        if not is_file(source):
+            # To flush it would make an empty one.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
         home = self._files / _component(record_id)
         if self._disk.make_folder(home):
             self._fresh.add(home)
         if not self.settles:
             self._flush(source)
-        self._disk.replace(source, home / name)
+        try:
+            self._disk.replace(source, home / name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(source, home / name)
         self._named(home)
         return self._location(home / name)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        """Give *target* the bytes of *source*, which is on another file system, and stays."""
+        self._disk.make_folder(self._spool)
+        part = self._spool / f"{self._feed:03d}-{secrets.token_hex(8)}.part"
+        try:
+            file = self._disk.create(part)
+            try:
+                for block in blocks(source):
+                    self._disk.write(file, block)
+                if not self.settles:
+                    self._disk.sync(file)
+            finally:
+                self._disk.close(file)
+            self._disk.replace(part, target)
+        except BaseException:
+            # What made the copy fail is what the caller must hear of; `open` sweeps what stays.
+            with contextlib.suppress(OSError):
+                self._disk.unlink(part)
+            raise
 
     def _move(self, location: str, record_id: str, name: str) -> str | None:
         home = self._home(record_id)
         old, new = self.folder / location, home / name
-        if old != new and _is_file(old):
+        if old != new and is_file(old):
             self._disk.replace(old, new)
             self._named(home)
-        return self._location(new) if _is_file(new) else None
+        return self._location(new) if is_file(new) else None
 
     def _adopt(self, record_id: str, name: str, evidence: Evidence) -> Adopted | None:
         home = self._files / _component(record_id)
         path = home / name
-        if home.is_symlink() or not _is_file(path) or path.stat().st_size != evidence.size:
+        if home.is_symlink() or not is_file(path) or path.stat().st_size != evidence.size:
             return None
-        found = _digests(path, {"sha256", evidence.algorithm or "sha256"})
+        found = digests(path, {"sha256", evidence.algorithm or "sha256"})
         if found[evidence.algorithm or "sha256"] != evidence.digest:
             return None
         self._flush(path)
@@ -179,25 +239,28 @@ class FolderSink:
         return Adopted(self._location(path), found["sha256"])
 
     def _remove(self, record_id: str, keep: str | None) -> None:
-        home = self._home(record_id)
+        home = self._files / _component(record_id)
+        if not is_folder(home):
+            return
         kept = None if keep is None else (self.folder / keep).name
-        names = self._disk.names(home)
+        # Folders in it are none of ours, and stay; a link is removed, not what it leads to.
+        names = [name for name in self._disk.names(home) if not is_folder(home / name)]
         for name in names:
             if name != kept:
                 self._disk.unlink(home / name)
                 self._unsettled = True
-        if keep is None and home.exists():
+        if keep is None and not self._disk.names(home):
             self._disk.remove_folder(home)
             self._fresh.discard(home)
             self._unsettled = True
 
     def _holds(self, location: str, size: int, sha256: str | None) -> bool:
         path = self.folder / location
-        if path.parent.is_symlink() or not _is_file(path) or path.stat().st_size != size:
+        if path.parent.is_symlink() or not is_file(path) or path.stat().st_size != size:
             return False
         if sha256 is None:
             return True
-        return _digests(path, {"sha256"})["sha256"] == sha256
+        return digests(path, {"sha256"})["sha256"] == sha256
 
     def _home(self, record_id: str) -> Path:
         home = self._files / _component(record_id)
@@ -236,21 +299,19 @@ def _no_link(home: Path) -> None:
     """Refuse a link in place of a record's folder: what lies behind it is not ours."""
     if home.is_symlink():
         raise NotADirectoryError(
-            errno.ENOTDIR, f"{str(home)!r} is a link, where a folder of the mirror should be"
+            errno.ENOTDIR, "it is a link, where a folder of the mirror should be", str(home)
         )
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+def _check(name: str, value: object, choices: Any) -> None:
+    if value not in get_args(choices):
+        known = " or ".join(repr(each) for each in get_args(choices))
+        raise ConfigurationError(f"*{name}* must be {known}, not {value!r}")
 
 
-def _digests(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
-    running = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            for one in running.values():
-                one.update(chunk)
-    return {name: one.hexdigest() for name, one in running.items()}
+def _reason(error: OSError | ValueError) -> str:
+    """Say what went wrong, and with which file, where the system tells it."""
+    paths = [getattr(error, name, None) for name in ("filename", "filename2")]
+    shown = " -> ".join(repr(str(path)) for path in paths if path is not None)
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{shown}: {reason}" if shown else reason

@@ -3,7 +3,6 @@
     Places              numbers, leftovers, and the rewriting of places, for any format
     ├── LineSegments    files that grow by a line for each row
     └── ParquetSegments in parquet.py: a file for each write
-    Beside              a file on its way to be a place: written beside, synced, renamed
 
 A place is the name of its file. A number that was ever seen is never given again, so a file that a
 power cut brings back is never taken for another one.
@@ -16,8 +15,6 @@ import contextlib
 import itertools
 import os
 import re
-import secrets
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +23,8 @@ import msgspec
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import SinkError
+from paragon_async.ingest.sinks.files import DAMAGE, VERIFY, Beside, make_folders, refusals, size_of
+from paragon_async.ingest.sinks.held import Held, agrees
 from paragon_async.ingest.sinks.protocol import Index, Mark, Place, Row
 from paragon_async.ingest.sinks.tidying import groups
 from paragon_async.part import finished, in_thread
@@ -40,68 +39,6 @@ class _Identified(msgspec.Struct):
 
 
 _read = msgspec.json.Decoder(_Identified).decode
-
-
-@contextlib.contextmanager
-def refusals(path: Path) -> Iterator[None]:
-    """Turn what the system, or a damaged file, raises about *path* into a `SinkError`."""
-    try:
-        yield
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SinkError(f"{str(path)!r} cannot be used: {reason}") from error
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a regular file, -1 where there is none; a link is none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        found = path.lstat()
-        return found.st_size if stat.S_ISREG(found.st_mode) else -1
-    return -1
-
-
-class Beside(ABC):
-    """A file on its way to be a place, made of rows of old ones. All methods block."""
-
-    def __init__(self, folder: Path, prefix: str, disk: Disk) -> None:
-        self.size = 0
-        self._disk = disk
-        self._path = folder / f".paragon-{prefix}-{secrets.token_hex(8)}.part"
-        self._file: int | None = None
-
-    @abstractmethod
-    def take(self, path: Path, size: int, numbers: set[int]) -> None:
-        """Copy the rows with these *numbers*, counted from 0, of the first *size* bytes of *path*."""
-
-    def write(self, data: bytes) -> None:
-        """Append *data*; the first call makes the file."""
-        if self._file is None:
-            self._file = self._disk.create(self._path)
-        self._disk.write(self._file, data)
-        self.size += len(data)
-
-    def commit(self, target: Path) -> None:
-        """Give what was written its name, for good."""
-        file, self._file = self._file, None
-        if file is None:
-            raise ValueError("nothing was written")
-        try:
-            self._disk.sync(file)
-        finally:
-            self._disk.close(file)
-        self._disk.replace(self._path, target)
-        self._path = target
-        self._disk.sync_folder(target.parent)
-
-    def discard(self) -> None:
-        """Remove what was written, under whichever name it lies by now."""
-        file, self._file = self._file, None
-        # Whatever went wrong is what the caller must hear of, not this.
-        with contextlib.suppress(OSError, ValueError):
-            if file is not None:
-                self._disk.close(file)
-        with contextlib.suppress(OSError, ValueError):
-            self._disk.unlink(self._path)
 
 
 class Places(ABC):
@@ -132,11 +69,24 @@ class Places(ABC):
         Places of this prefix that are not in *marks* are removed, bytes after a mark's size are cut
         off. A place that is missing or too short is left as it is, for `lacks` to find.
         """
+        if others := [place for place in marks if not place.endswith(self._suffix)]:
+            raise SinkError(
+                f"the rows of this mirror are {_format(others[0])}: it cannot go on as "
+                f"{_format(self._suffix)}, open it with the format it began with"
+            )
         await in_thread(self._open, marks)
 
     async def lacks(self, marks: Mapping[str, int]) -> list[str]:
         """Return the places that are missing, hold less than their mark says, or cannot be read."""
         return await in_thread(lambda: [p for p in marks if not self._is_whole(p, marks[p])])
+
+    async def differs(self, index: Index) -> list[str]:
+        """Read all places; return those in which a current row is missing or not what was written.
+
+        Never raises for damage. Holds the ids of one place in memory.
+        """
+        places = await index.places()
+        return [name for name in places if not await self._is_true(index, name, places[name])]
 
     async def tidy(self, index: Index) -> None:
         """Rewrite places so that each record stands once, in its current form; merge small places.
@@ -155,7 +105,20 @@ class Places(ABC):
         """Return the number of the last row of each id in the first *size* bytes of *path*."""
 
     @abstractmethod
+    def _held(self, path: Path, size: int) -> Held:
+        """Read the first *size* bytes of *path*; may raise anything that `refusals` turns."""
+
+    @abstractmethod
     def _beside(self) -> Beside: ...
+
+    async def _is_true(self, index: Index, name: str, place: Place) -> bool:
+        if not await in_thread(self._is_whole, name, place.size):
+            return False
+        try:
+            held = await in_thread(self._held, self._folder / name, place.size)
+        except (OSError, *DAMAGE):
+            return False
+        return await agrees(index, name, place, held)
 
     def _is_whole(self, place: str, size: int) -> bool:
         with contextlib.suppress(OSError):
@@ -165,19 +128,12 @@ class Places(ABC):
 
     def _open(self, marks: Mapping[str, int]) -> None:
         with refusals(self._folder):
-            self._make_folder()
+            make_folders(self._folder, self._disk)
             found = self._disk.names(self._folder)
             matches = filter(None, map(self._name.fullmatch, {*found, *marks}))
             self._number = max([self._number, *(int(match[1]) for match in matches)])
             ours = [n for n in found if self._name.fullmatch(n) or self._part.fullmatch(n)]
             self._remove([name for name in ours if name not in marks])
-
-    def _make_folder(self) -> None:
-        above = [self._folder, *self._folder.parents]
-        missing = itertools.takewhile(lambda folder: not folder.is_dir(), above)
-        for folder in reversed(list(missing)):
-            self._disk.make_folder(folder)
-            self._disk.sync_folder(folder.parent)
 
     def _remove(self, names: Sequence[str]) -> None:
         """Remove files for good: a power cut must not bring back what counts no more."""
@@ -223,7 +179,9 @@ class Places(ABC):
             current = await index.current(name, block)
             living |= {found: last[found] for found in block if found in current}
         if len(living) < (wanted := place.rows - place.stale):
-            raise SinkError(f"{str(path)!r} has {len(living)} current records, not {wanted}")
+            raise SinkError(
+                f"{str(path)!r} has {len(living)} current records, not {wanted}{VERIFY}"
+            )
         return living
 
     async def _moved(self, index: Index, old: list[str], mark: Mark | None, ids: list[str]) -> None:
@@ -318,6 +276,12 @@ class LineSegments(Places):
     def _survey(self, path: Path, size: int) -> dict[str, int]:
         return {_read(line).id: number for number, line in enumerate(_lines(path, size))}
 
+    def _held(self, path: Path, size: int) -> Held:
+        held = Held()
+        for line in _lines(path, size):
+            held.add(line[:-1])
+        return held
+
     def _beside(self) -> Beside:
         return _LinesBeside(self._folder, self._prefix, self._disk)
 
@@ -338,3 +302,7 @@ def _lines(path: Path, size: int) -> Iterator[bytes]:
                 raise ValueError("it ends too early, or within a line")
             size -= len(line)
             yield line
+
+
+def _format(place: str) -> str:
+    return "Parquet" if place.endswith(".parquet") else "JSON lines"

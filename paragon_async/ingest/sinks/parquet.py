@@ -24,13 +24,17 @@ from paragon_async import convert
 from paragon_async.disk import Disk
 from paragon_async.errors import ConfigurationError
 from paragon_async.ingest.sinks.changelog import RecordsOnly
-from paragon_async.ingest.sinks.lines import Beside, Places, refusals, size_of
-from paragon_async.ingest.sinks.protocol import Index, Mark, Row
+from paragon_async.ingest.sinks.files import Beside, refusals, size_of
+from paragon_async.ingest.sinks.held import Held
+from paragon_async.ingest.sinks.lines import Places
+from paragon_async.ingest.sinks.protocol import HASH_KEY, PATH_KEY, Index, Mark, Row
 from paragon_async.part import in_thread
 
 _FULL = 64 << 20
-_STEP = 4 << 20
+_STEP = 2 << 20
 _READ_ROWS = 1000
+_BATCH_ROWS = 2_000
+_GROUP_ROWS = 5_000
 _LARGEST = 1 << 63
 
 
@@ -71,8 +75,9 @@ class ParquetSegments(Places):
 
     Columns: `id`; from the record `external_id`, `name`, `mime_type`, `parent_folder_id` and `url`
     (string), `size` (int64), `created_at`, `updated_at` and `synced_at` (timestamp, microseconds,
-    UTC); `file` and `sha256`, where its content lies and what it is; `record`, the whole record as
-    JSON, as it came. A value that does not fit its column is null there, never converted.
+    UTC); `_file` and `_sha256`, where its content lies and what it is, as in JSON lines; `record`, the
+    whole record as JSON, as it came. A value that does not fit its column is null there,
+    never converted.
 
     A file has its name only once it is complete. Raises `ConfigurationError` without pyarrow.
     """
@@ -86,7 +91,7 @@ class ParquetSegments(Places):
         *,
         full: int = _FULL,
         disk: Disk | None = None,
-        batch_rows: int = 5_000,
+        batch_rows: int = _BATCH_ROWS,
     ) -> None:
         super().__init__(folder, prefix, full=full, disk=disk)
         self.batch_rows = batch_rows
@@ -105,8 +110,10 @@ class ParquetSegments(Places):
         return Mark(place, copy.size, len(rows))
 
     def _store(self, copy: _Table, rows: Sequence[Row], path: Path) -> None:
-        copy.add(self._arrow.table(rows))
+        for start in range(0, len(rows), _READ_ROWS):
+            copy.keep(self._arrow.batch(rows[start : start + _READ_ROWS]))
         copy.commit(path)
+        self._arrow.release()
 
     def _is_whole(self, place: str, size: int) -> bool:
         path = self._folder / place
@@ -124,8 +131,16 @@ class ParquetSegments(Places):
             number += len(ids)
         return last
 
+    def _held(self, path: Path, size: int) -> Held:  # noqa: ARG002  # a file is one whole
+        held = Held()
+        for batch in self._arrow.batches(path, checked=True):
+            held.last.update(dict.fromkeys(batch.column("id").to_pylist()))
+        return held
+
     def _beside(self) -> _Table:
-        return _Table(self._folder, self._prefix, self._disk, self._arrow, self.batch_rows)
+        return _Table(
+            self._folder, self._prefix, self._disk, self._arrow, max(self.batch_rows, _GROUP_ROWS)
+        )
 
 
 class ParquetSink(RecordsOnly[ParquetSegments]):
@@ -141,7 +156,7 @@ class ParquetSink(RecordsOnly[ParquetSegments]):
         folder: str | os.PathLike[str],
         *,
         full: int = _FULL,
-        batch_rows: int = 5_000,
+        batch_rows: int = _BATCH_ROWS,
         disk: Disk | None = None,
     ) -> None:
         super().__init__("parquet", folder, disk)
@@ -193,18 +208,18 @@ class _Arrow:
         kinds: dict[Any, Any] = {_text: text, _integer: self.pa.int64(), _moment: when}
         fields = [self.pa.field("id", text, nullable=False)]
         fields += [self.pa.field(name, kinds[read]) for name, (read, _) in _PROMOTED.items()]
-        fields += [self.pa.field(name, text) for name in ("file", "sha256", "record")]
+        fields += [self.pa.field(name, text) for name in (PATH_KEY, HASH_KEY, "record")]
         return self.pa.schema(fields)
 
-    def table(self, rows: Sequence[Row]) -> Any:
-        """Make a table of *rows*."""
+    def batch(self, rows: Sequence[Row]) -> Any:
+        """Make a batch of *rows*."""
         columns: dict[str, list[Any]] = {"id": [row.id for row in rows]}
         for name, (read, keys) in _PROMOTED.items():
             columns[name] = [read(_first(row.data, keys)) for row in rows]
-        columns["file"] = [row.path for row in rows]
-        columns["sha256"] = [row.sha256 for row in rows]
+        columns[PATH_KEY] = [row.path for row in rows]
+        columns[HASH_KEY] = [row.sha256 for row in rows]
         columns["record"] = [msgspec.json.encode(row.data).decode() for row in rows]
-        return self.pa.table(columns, schema=self.schema)
+        return self.pa.RecordBatch.from_pydict(columns, schema=self.schema)
 
     def writer(self, output: _Output) -> Any:
         """Open a writer to *output*; only columns whose values repeat get a dictionary."""
@@ -213,17 +228,27 @@ class _Arrow:
             self.schema,
             compression="zstd",
             use_dictionary=["mime_type", "parent_folder_id"],
+            write_page_checksum=True,
         )
+
+    def release(self) -> None:
+        """Give back what pyarrow keeps for later: it would keep as much for each of our threads."""
+        self.pa.default_memory_pool().release_unused()
 
     def reads(self, path: Path) -> bool:
         """Tell whether *path* is Parquet with our columns."""
         with self.pa.OSFile(os.fspath(path)) as file, self.pq.ParquetFile(file) as parquet:
             return bool(parquet.schema_arrow.equals(self.schema))
 
-    def batches(self, path: Path, columns: list[str] | None = None) -> Iterator[Any]:
-        """Yield the rows of *path* in small batches, all columns or some."""
+    def batches(
+        self, path: Path, columns: list[str] | None = None, *, checked: bool = False
+    ) -> Iterator[Any]:
+        """Yield the rows of *path* in small batches, all columns or some; *checked* by checksums."""
         try:
-            with self.pa.OSFile(os.fspath(path)) as file, self.pq.ParquetFile(file) as parquet:
+            with (
+                self.pa.OSFile(os.fspath(path)) as file,
+                self.pq.ParquetFile(file, page_checksum_verification=checked) as parquet,
+            ):
                 yield from parquet.iter_batches(_READ_ROWS, columns=columns, use_threads=False)
         except self.error as error:
             raise ValueError(str(error)) from error
@@ -263,22 +288,20 @@ class _Table(Beside):
         self._writer: Any = None
         self._waiting: list[Any] = []
 
-    def add(self, table: Any) -> None:
-        """Write *table* now."""
-        if self._writer is None:
-            self._writer = self._arrow.writer(self._output)
-        self._writer.write_table(table)
-
     def take(self, path: Path, size: int, numbers: set[int]) -> None:  # noqa: ARG002  # a file is one whole
         number = 0
         for batch in self._arrow.batches(path):
             kept = [n for n in range(batch.num_rows) if number + n in numbers]
             number += batch.num_rows
             if kept:
-                self._waiting.append(batch.take(self._arrow.pa.array(kept)))
-            rows = sum(waiting.num_rows for waiting in self._waiting)
-            if rows >= self._group_rows or sum(w.nbytes for w in self._waiting) >= _STEP:
-                self._flush()
+                self.keep(batch.take(self._arrow.pa.array(kept)))
+
+    def keep(self, batch: Any) -> None:
+        """Take *batch*; it is written with others once they are many."""
+        self._waiting.append(batch)
+        rows = sum(waiting.num_rows for waiting in self._waiting)
+        if rows >= self._group_rows or sum(w.nbytes for w in self._waiting) >= _STEP:
+            self._flush()
 
     def commit(self, target: Path) -> None:
         self._flush()
@@ -295,5 +318,10 @@ class _Table(Beside):
 
     def _flush(self) -> None:
         if self._waiting:
-            self.add(self._arrow.pa.Table.from_batches(self._waiting, schema=self._arrow.schema))
+            if self._writer is None:
+                self._writer = self._arrow.writer(self._output)
+            table = self._arrow.pa.Table.from_batches(self._waiting, schema=self._arrow.schema)
+            self._writer.write_table(table)
+            del table  # before its memory is given back
             self._waiting = []
+            self._arrow.release()

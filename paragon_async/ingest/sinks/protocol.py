@@ -85,6 +85,13 @@ class Index(Protocol):
         """Return those *ids* whose current row is the last one of that id in *place*."""
         ...
 
+    async def digests(self, place: str, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Return, for those *ids* whose current row is in *place*, the digest of its line.
+
+        It is `digest_of(row.line)`, empty for a row that is owed.
+        """
+        ...
+
     async def moved(self, old: Sequence[str], mark: Mark | None, ids: Sequence[str]) -> None:
         """Commit that the rows of *ids* lie at *mark* now, and that the *old* places are no more."""
         ...
@@ -111,6 +118,13 @@ class Segments(Protocol):
         """Return the places that are missing, or hold less than their mark says, or cannot be read."""
         ...
 
+    async def differs(self, index: Index) -> list[str]:
+        """Read all places; return those in which a current row is missing or not what was written.
+
+        Held against `Index.digests`, or against checksums of the format's own.
+        """
+        ...
+
     async def tidy(self, index: Index) -> None:
         """Rewrite places so that each record stands once, in its current form; merge small places."""
         ...
@@ -129,11 +143,12 @@ class Sink(Protocol):
     batch_rows: int
     settles: bool
 
-    async def is_empty(self) -> bool:
-        """Tell whether nothing lies where this sink would write.
+    async def claim(self, owner: str, *, is_new: bool) -> None:
+        """Take the destination for the state *owner*, for good; done already, it is left as it is.
 
-        Asked before a new feed is opened, since `open` removes what no commit knows of: files of
-        somebody else, or a mirror whose state is lost, must not be taken for leftovers.
+        Raises `SinkError`, changing nothing, when another state has it, or when it *is_new* to this
+        one and not empty: `open` removes what no commit knows of, and neither somebody else's files
+        nor a mirror whose state is lost must be taken for leftovers. Called before `open`.
         """
         ...
 
@@ -190,6 +205,10 @@ class Sink(Protocol):
 
     async def lacks(self, marks: Mapping[str, int]) -> list[str]:
         """As `Segments.lacks`."""
+        ...
+
+    async def differs(self, index: Index) -> list[str]:
+        """As `Segments.differs`."""
         ...
 
     async def tidy(self, index: Index) -> None:

@@ -2,19 +2,25 @@
 
 <prefix>files/<record id>/<name>            contents
 <prefix>records/<feed>-<number>.jsonl       records, one object a write; see `StoreSegments`
+<prefix>.paragon-owner                      which state the mirror belongs to
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from paragon_async.download import Evidence
 from paragon_async.errors import ConfigurationError, SinkError
+from paragon_async.ingest.sinks.bucket import Bucket
+from paragon_async.ingest.sinks.owner import path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row
-from paragon_async.ingest.sinks.store_segments import Bucket, StoreSegments
+from paragon_async.ingest.sinks.store_owner import claim
+from paragon_async.ingest.sinks.store_segments import StoreSegments
 from paragon_async.names import distinct_name
 
 if TYPE_CHECKING:
@@ -66,9 +72,15 @@ class ObjectStoreSink:
         self.batch_rows = batch_rows
         self.identity = _identity(self._bucket.store, steps)
 
-    async def is_empty(self) -> bool:
-        """Tell whether there is no object below the prefix."""
-        return await self._bucket.run("list the store", self._bucket.is_empty)
+    async def claim(self, owner: str, *, is_new: bool) -> None:
+        """Take the prefix for a state; its owner stands in the object `.paragon-owner`.
+
+        Of several at once one wins, in stores that put an object only where there is none; in one
+        that cannot, the last.
+        """
+        await self._bucket.run(
+            f"claim {self.identity!r}", claim, self._bucket, self.identity, owner, is_new=is_new
+        )
 
     async def open(self, feed: int, marks: Mapping[str, int]) -> None:
         """Make ready for one feed: delete its objects of records that are not in *marks*."""
@@ -141,6 +153,10 @@ class ObjectStoreSink:
         """Return the places that are missing or of another size."""
         return await self._segments().lacks(marks)
 
+    async def differs(self, index: Index) -> list[str]:
+        """Return the places that do not hold what was written; all of them are read, in pieces."""
+        return await self._segments().differs(index)
+
     async def tidy(self, index: Index) -> None:
         """Rewrite objects with rows that count no more, merge small ones; see `StoreSegments`."""
         await self._segments().tidy(index)
@@ -159,10 +175,20 @@ def _identity(store: ObjectStore, steps: list[str]) -> str:
     settings = getattr(store, "config", None) or {}
     above = getattr(store, "prefix", None)
     kind = type(store).__name__.lower().removesuffix("store")
-    where = [str(settings[key]) for key in _WHERE if key in settings]
-    # A folder of this machine may be moved, and is the same mirror then.
+    if kind == "local":
+        # The path comes last, whole: the state makes it a relative one where it is near.
+        return f"store:local:{path_of(Path(above or os.sep).joinpath(*steps))}"
+    where = [_host(str(settings["endpoint"]))] if settings.get("endpoint") else []
+    where += [str(settings[key]) for key in _WHERE if key in settings]
     where += [above.strip("/")] if isinstance(above, str) and where else []
+    # What is in memory is another store each time.
+    where += [] if where else [hex(id(store))]
     return "store:" + "/".join([kind, *where, *steps])
+
+
+def _host(endpoint: str) -> str:
+    """Return host and port of a URL, which may hold a password."""
+    return urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").netloc.rpartition("@")[2]
 
 
 def _folder(record_id: str) -> str:

@@ -1,162 +1,21 @@
-"""An object store below a prefix, and rows in it as JSON lines.
-
-    Bucket          blocking calls of obstore, and `run`, which makes them from the event loop
-    StoreSegments   rows: one object a write, because an object cannot be appended to
-
-Only obstore's blocking calls are used, in threads: its own async calls can abort the interpreter when
-the program ends right after them (ecosystem.md 4.2). Errors that leave `run` quote one line of the
-store's words, without the path and query of a URL, and keep nothing of the error that they stand for.
-"""
+"""Rows in an object store as JSON lines: one object a write, as an object cannot be appended to."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from paragon_async.errors import ConfigurationError, ParagonError, SinkError
+from paragon_async.errors import SinkError
+from paragon_async.ingest.sinks.bucket import Bucket
+from paragon_async.ingest.sinks.files import DAMAGE, VERIFY
+from paragon_async.ingest.sinks.held import Held, agrees
 from paragon_async.ingest.sinks.protocol import Index, Mark, Place, Row
 from paragon_async.ingest.sinks.tidying import groups
 from paragon_async.part import in_thread
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
-T = TypeVar("T")
-P = ParamSpec("P")
-
 _ROWS = "records"
-_PIECE = 8 << 20
-_PART = 5 << 20
-_PARTS_AT_ONCE = 4
-_MOST_PARTS = 9_000
-_COPIED_AT_ONCE = 5_000_000_000
-_LONGEST = 200
-_URL = re.compile(r"(\w+://)(?:[^\s/@]*@)?([^\s/?#]*)\S*")
-
-
-class Bucket:
-    """Objects by their location below *prefix*. All methods but `run` block, and raise anything."""
-
-    def __init__(self, store: ObjectStore | str, prefix: str) -> None:
-        self._obstore = _obstore()
-        self._prefix = prefix
-        self.store = _from_url(store) if isinstance(store, str) else store
-
-    async def run(self, doing: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do *work* in a thread; raises `SinkError` that says what could not be done, and why."""
-        try:
-            return await in_thread(work, *args, **kwargs)
-        except ParagonError:
-            raise
-        except Exception as error:  # noqa: BLE001  # a store runs its owner's code for credentials
-            refusal = SinkError(f"cannot {doing}: {_reason(error)}")
-        # Raised out here, it does not carry the foreign error along, nor what that one quotes.
-        raise refusal
-
-    def is_empty(self) -> bool:
-        """Tell whether nothing is here."""
-        listing = self._obstore.list(self.store, self._prefix or None, chunk_size=2)
-        # A console's empty "folder" object shows as the prefix itself.
-        return not any(entry["path"] + "/" != self._prefix for chunk in listing for entry in chunk)
-
-    def size(self, location: str) -> int | None:
-        """Return the bytes of an object, None where there is none."""
-        try:
-            return int(self._obstore.head(self.store, self._prefix + location)["size"])
-        except FileNotFoundError:
-            return None
-
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Return the sizes of all objects in a folder, at any depth, by location."""
-        listing = self._obstore.list(self.store, f"{self._prefix}{folder}/", chunk_size=1_000)
-        start = len(self._prefix)
-        return {entry["path"][start:]: entry["size"] for chunk in listing for entry in chunk}
-
-    def pieces(self, location: str, size: int) -> Iterator[memoryview]:
-        """Read an object in pieces, each a request of its own: a long one would time out."""
-        for start in range(0, size, _PIECE):
-            end = min(size, start + _PIECE)
-            key = self._prefix + location
-            yield memoryview(self._obstore.get_range(self.store, key, start=start, end=end))
-
-    def read(self, location: str, size: int) -> bytearray:
-        """Return an object that must have *size*."""
-        if self.size(location) != size:
-            raise SinkError(f"{location!r} is missing or altered in the store: verify the mirror")
-        data = bytearray()
-        for piece in self.pieces(location, size):
-            data += piece
-        return data
-
-    def holds(self, location: str, size: int, sha256: str | None) -> bool:
-        """Tell whether an object has *size*, and the hash *sha256* where one is given."""
-        if self.size(location) != size:
-            return False
-        if sha256 is None:
-            return True
-        running = hashlib.sha256()
-        try:
-            for piece in self.pieces(location, size):
-                running.update(piece)
-        except FileNotFoundError:
-            # It was removed meanwhile.
-            return False
-        return running.hexdigest() == sha256.lower()
-
-    def put(self, location: str, content: Path | bytes | bytearray, size: int) -> None:
-        """Store *size* bytes, whole or not at all, and ask the store whether it has them."""
-        self._obstore.put(
-            self.store,
-            self._prefix + location,
-            content,
-            chunk_size=_part(size),
-            max_concurrency=_PARTS_AT_ONCE,
-        )
-        self._check(location, size)
-
-    def copy(self, old: str, new: str, at_once: int = _COPIED_AT_ONCE) -> None:
-        """Copy an object; one of more than *at_once* bytes, which no store copies, goes through us."""
-        size = self.size(old)
-        if size is None:
-            # A move that is repeated after a crash finds its work done.
-            if self.size(new) is None:
-                raise SinkError(f"there is nothing at {old!r} in the store: verify the mirror")
-            return
-        if size > at_once:
-            self._send(new, self.pieces(old, size), size)
-        else:
-            self._obstore.copy(self.store, self._prefix + old, self._prefix + new)
-        self._check(new, size)
-
-    def delete(self, locations: Collection[str]) -> None:
-        """Delete objects; one that is not there is deleted."""
-        for location in locations:
-            try:
-                self._obstore.delete(self.store, self._prefix + location)
-            except FileNotFoundError:
-                continue
-
-    def _send(self, location: str, pieces: Iterator[memoryview], size: int) -> None:
-        # Not as a context: that would close it after an error, and give a torn object its name.
-        writer = self._obstore.open_writer(
-            self.store,
-            self._prefix + location,
-            buffer_size=_part(size),
-            max_concurrency=_PARTS_AT_ONCE,
-        )
-        for piece in pieces:
-            writer.write(piece)
-        writer.close()
-
-    def _check(self, location: str, size: int) -> None:
-        found = self.size(location) or 0
-        if found != size:
-            raise SinkError(f"the store shows {found} of the {size} bytes put to {location!r}")
 
 
 class StoreSegments:
@@ -192,6 +51,16 @@ class StoreSegments:
         """Return the places that are missing or of another size."""
         found = await self._bucket.run("list the records", self._bucket.sizes, _ROWS)
         return [place for place, size in marks.items() if found.get(place) != size]
+
+    async def differs(self, index: Index) -> list[str]:
+        """Read all objects; return those in which a current row is missing or not what was written."""
+        places = await index.places()
+        found = []
+        for name, place in places.items():
+            held = await self._bucket.run(f"read {name!r}", self._held, name, place.size)
+            if held is None or not await agrees(index, name, place, held):
+                found.append(name)
+        return found
 
     async def tidy(self, index: Index) -> None:
         """Rewrite places with rows that count no more; merge small ones once there are many.
@@ -239,7 +108,19 @@ class StoreSegments:
             return data, _spans(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
             pass
-        raise SinkError(f"{place!r} holds a line that is no record: verify the mirror")
+        raise SinkError(f"{place!r} holds a line that is no record{VERIFY}")
+
+    def _held(self, place: str, size: int) -> Held | None:
+        """Read an object in pieces; None when it is not whole, or holds what is no record."""
+        if self._bucket.size(place) != size:
+            return None
+        held = Held()
+        try:
+            for line in _lines(self._bucket.pieces(place, size)):
+                held.add(line)
+        except DAMAGE:
+            return None
+        return held
 
     def _number(self, place: str) -> int:
         """Return the number of a place of this feed, zero for any other object."""
@@ -264,44 +145,17 @@ def _spans(data: bytearray) -> dict[str, range]:
     return found
 
 
+def _lines(pieces: Iterator[memoryview]) -> Iterator[bytes]:
+    """Yield the lines in *pieces*, without their ends; the last one must have one too."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + bytes(piece)).split(b"\n")
+        yield from lines
+    if rest:
+        raise ValueError("it ends within a line")
+
+
 def _append(body: bytearray, data: bytearray, spans: Mapping[str, range]) -> None:
     whole = memoryview(data)
     for span in spans.values():
         body += whole[span.start : span.stop]
-
-
-def _part(size: int) -> int:
-    """Return the bytes of one part: stores take ten thousand of them at most."""
-    return max(_PART, size // _MOST_PARTS)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    text = _URL.sub(r"\1\2", lines[0])
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _obstore() -> Any:
-    try:
-        import obstore  # noqa: PLC0415  # optional, and only for this sink
-        import obstore.store  # noqa: PLC0415  # the same
-    except ImportError:
-        raise ConfigurationError(
-            "an object store needs obstore: pip install paragon-async[cloud]"
-        ) from None
-    return obstore
-
-
-def _from_url(url: str) -> ObjectStore:
-    refusal: ConfigurationError
-    try:
-        store: ObjectStore = _obstore().store.from_url(url)
-    except Exception as error:  # noqa: BLE001  # each kind of store has errors of its own
-        refusal = ConfigurationError(
-            "*store* is no URL of an object store, such as s3://bucket/prefix, gs://… or az://…: "
-            f"{type(error).__name__}"
-        )
-    else:
-        return store
-    # A URL can hold a password: neither it nor the error that quotes it goes along.
-    raise refusal

@@ -1,0 +1,191 @@
+"""One run over an open state and sink: how it begins, what it can do, how it ends.
+
+opened(setup, kind)     state, claim, book, sink; afterwards tidy, and a line in the log of runs
+Run.pipe(pages)         pages through a pipeline
+Run.again(ids)          single records, as pages
+Run.delete()            what is doomed, under the fuse
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import attrs
+
+from paragon_async.client import ConnectedUser
+from paragon_async.clock import Clock
+from paragon_async.errors import DestinationError, IngestError, SinkError
+from paragon_async.ingest import deletes, refresh
+from paragon_async.ingest.book import Book
+from paragon_async.ingest.committer import Committer
+from paragon_async.ingest.contents import Contents
+from paragon_async.ingest.frontier import Frontier
+from paragon_async.ingest.pipeline import Pipeline
+from paragon_async.ingest.room import Room
+from paragon_async.ingest.sinks.protocol import Sink
+from paragon_async.ingest.state import State
+from paragon_async.ingest.tally import Tally
+from paragon_async.ingest.values import Feed, Wanted
+from paragon_async.models import Page, Record
+
+Pages = AsyncGenerator[Page[Record], None]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Setup:
+    """What an ingest was told. *mode* is its `contents`: true, false or `filter`."""
+
+    user: ConnectedUser
+    feed: Feed
+    sink: Sink
+    state: State
+    wanted: Wanted
+    mode: bool | str
+    workers: int
+    room: Room
+    fuse: float | None
+    clock: Clock
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Run:
+    """One open run. *is_resumed* tells that the run before was cut off."""
+
+    setup: Setup
+    tally: Tally
+    book: Book
+    frontier: Frontier
+    is_resumed: bool
+    pipeline: str | None = None
+
+    async def pipe(
+        self, pages: Pages, *, advances: bool = False, pass_no: int | None = None
+    ) -> None:
+        """Take *pages* through a pipeline; with *pass_no* the frontier walks, but is not saved."""
+        setup = self.setup
+        committer = Committer(
+            book=self.book,
+            sink=setup.sink,
+            frontier=self.frontier,
+            tally=self.tally,
+            pass_no=pass_no,
+            saves=advances,
+        )
+        contents = Contents(
+            user=setup.user,
+            sync_id=setup.feed.sync,
+            sink=setup.sink,
+            book=self.book,
+            state=setup.state,
+            wanted=setup.wanted,
+            pipeline=self.pipeline,
+        )
+        await Pipeline(
+            book=self.book,
+            contents=contents,
+            committer=committer,
+            frontier=self.frontier,
+            room=setup.room,
+            key=setup.feed.user,
+            workers=setup.workers,
+            tally=self.tally,
+            is_resumed=self.is_resumed,
+            walks=advances or pass_no is not None,
+        ).run(pages)
+
+    async def again(self, ids: Sequence[str]) -> None:
+        """Ask for single records once more, and mirror them."""
+        if ids:
+            await self.pipe(refresh.again(self.setup.user, self.setup.feed.sync, self.book, ids))
+
+    async def delete(self) -> None:
+        """Apply the deletes that are due, or none of them."""
+        await deletes.apply(self.book, self.setup.sink, self.tally, self.setup.fuse)
+
+
+@asynccontextmanager
+async def opened(setup: Setup, tally: Tally, kind: str) -> AsyncGenerator[Run, None]:
+    """Hold state and sink for one run; afterwards tidy the rows, and note how it went."""
+    started = setup.clock.wall()
+    async with setup.state as state:
+        with state.claimed(setup.feed):
+            book = await state.book(setup.feed, setup.sink.identity)
+            outcome = "stopped"
+            try:
+                run = await _begin(setup, tally, book, kind)
+                yield run
+                await setup.sink.settle()
+                await setup.sink.tidy(book)
+                # Only a pass over the feed comes by what a run that was cut off has left.
+                await book.mark_running(run.is_resumed and kind not in {"run", "reconcile"})
+                outcome = "done"
+            except Exception as error:
+                outcome = type(error).__name__
+                raise
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _end(setup, tally, book, (kind, started, outcome))
+
+
+async def marks(book: Book) -> dict[str, int]:
+    """Return how far each place of rows is filled."""
+    return {name: place.size for name, place in (await book.places()).items()}
+
+
+async def _begin(setup: Setup, tally: Tally, book: Book, kind: str) -> Run:
+    cursor = await book.cursor()
+    was_cut = await book.was_cut()
+    await _claim(setup.sink, book, is_new=was_cut is None)
+    settings = await book.settings()
+    if kind in {"run", "reconcile"}:
+        if settings.get("contents", setup.mode) != setup.mode:
+            # What was not wanted until now was passed over: it has to be met once more.
+            await book.restart()
+            cursor = None
+        pipeline = settings.get("pipeline") or await _pipeline(setup)
+        settings = {"contents": setup.mode, "pipeline": pipeline}
+        await book.set_settings(settings)
+    tally.report.cursor = cursor
+    known = await marks(book)
+    await setup.sink.open(book.number, known)
+    if kind != "verify" and (lacking := await setup.sink.lacks(known)):
+        raise SinkError(
+            f"{lacking[0]} of the mirror is missing or cut: verify the mirror, which mends it "
+            "(paragon-async ingest verify)"
+        )
+    await book.mark_running(True)
+    return Run(
+        setup=setup,
+        tally=tally,
+        book=book,
+        frontier=Frontier(cursor),
+        is_resumed=bool(was_cut),
+        pipeline=settings.get("pipeline"),
+    )
+
+
+async def _pipeline(setup: Setup) -> str | None:
+    """Return what kind of records the sync has, where the service says so; its status does not."""
+    syncs = await setup.user.syncs.list()
+    return next((sync.pipeline for sync in syncs if sync.id == setup.feed.sync), None)
+
+
+async def _claim(sink: Sink, book: Book, *, is_new: bool) -> None:
+    try:
+        await sink.claim(await book.owner(), is_new=is_new)
+    except SinkError:
+        if is_new:
+            await book.forget()
+        raise
+
+
+async def _end(setup: Setup, tally: Tally, book: Book, log: tuple[str, float, str]) -> None:
+    """Note how a run went. Where even that fails, the run's own error matters more."""
+    with contextlib.suppress(IngestError, DestinationError):
+        tally.report.dead_letters = await book.count_letters()
+        await book.log_run(*log, tally.progress.report)
+    tally.tell(now=True)
+    await setup.sink.aclose()
