@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from paragon_async.cli.address import Address, listens
 from paragon_async.cli.outcome import perform, stop
 from paragon_async.cli.signals import GO_ON
 
@@ -57,7 +58,7 @@ _EVERY = click.option(
     "--every",
     metavar="SECONDS",
     type=click.FloatRange(0.1),
-    help="The pause with --follow.  [default: 30]",
+    help="The longest pause with --follow.  [default: 30]",
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes on it.")
 _MANNER = (
@@ -128,8 +129,13 @@ def ingest() -> None:
     \b
     paragon-async ingest 1b2c… --user user-1 --to mirror
     paragon-async ingest 1b2c… --user user-1 --to mirror --follow --every 60
+    paragon-async ingest 1b2c… --user user-1 --to mirror --follow --listen 127.0.0.1:8080
     paragon-async ingest status mirror
     paragon-async ingest verify mirror --offline
+
+    With --follow it runs again and again; with --listen it also receives webhooks, and each is a reason
+    to run at once. The URL for Paragon's dashboard is said on standard error; it stays the same where
+    --listen names a port.
 
     Standard output has a table, or one line of JSON where it is no terminal. The exit status is
 
@@ -154,6 +160,7 @@ def ingest() -> None:
 @click.option("--parquet", is_flag=True, help="Rows as Parquet (extra `parquet`).")
 @click.option("--follow", is_flag=True, help="Go on until interrupted.")
 @_EVERY
+@listens
 @_manner
 def run(
     *,
@@ -164,16 +171,27 @@ def run(
     parquet: bool,
     follow: bool,
     every: float | None,
+    listen: Address | None,
+    secret_file: str | None,
     **manner: Any,
 ) -> None:
     """Mirror SYNC into a folder."""
     if every is not None and not follow:
         raise click.UsageError("--every is the pause of --follow: give both")
+    if listen is not None and not follow:
+        raise click.UsageError("--listen is for the events of --follow: give both")
+    if secret_file is not None and listen is None:
+        raise click.UsageError("--secret-file is for the webhook of --listen: give both")
     from paragon_async.cli import mirror
 
-    pause = (every or 30.0) if follow else None
+    following = None
+    if follow:
+        from paragon_async.cli.following import Following, Hook
+
+        hook = Hook(listen, secret_file) if listen else None
+        following = Following(every=every or 30.0, hook=hook, quiet=manner["quiet"])
     asked = _asked(content=not no_content, **manner)
-    _end(mirror.run(sync, user, to, parquet=parquet, every=pause, manner=asked))
+    _end(mirror.run(sync, user, to, parquet=parquet, following=following, manner=asked))
 
 
 @ingest.command()

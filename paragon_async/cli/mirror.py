@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 from rich.console import Console
@@ -19,12 +19,14 @@ from rich.console import Console
 from paragon_async import Limits, Paragon
 from paragon_async.auth import Rejection, Secret
 from paragon_async.cli import answers
-from paragon_async.cli.outcome import plain
 from paragon_async.cli.watch import Watch
 from paragon_async.client import BASE_URL, ConnectedUser
-from paragon_async.errors import ConfigurationError, ParagonError
+from paragon_async.errors import ConfigurationError
 from paragon_async.ingest import FolderSink, Ingest, Report
 from paragon_async.ingest.overview import Overview, is_mirror, lacking, look
+
+if TYPE_CHECKING:
+    from paragon_async.cli.following import Following
 
 Durability = Literal["file", "batch"]
 _FOLDER = "folder:"
@@ -52,9 +54,15 @@ class Manner:
 
 
 async def run(
-    sync: str, user: str | None, to: Path, *, parquet: bool, every: float | None, manner: Manner
+    sync: str,
+    user: str | None,
+    to: Path,
+    *,
+    parquet: bool,
+    following: Following | None,
+    manner: Manner,
 ) -> int:
-    """Mirror a sync into *to*, with *every* again and again; return the exit status."""
+    """Mirror a sync into *to*, with *following* again and again; return the exit status."""
     known = await asyncio.to_thread(look, to) if is_mirror(to) else []
     with manner.watch() as watch:
         sink = FolderSink(to, durability=manner.durability, records=_format(known, to, parquet))
@@ -71,8 +79,8 @@ async def run(
                 fuse=manner.fuse,
                 on_progress=watch.tell,
             )
-            if every is not None:
-                await _follow(ingest, to, every, watch)
+            if following is not None:
+                await following.follow(ingest, whose, to, watch)
             report = await ingest.run()
         watch.end()
     answers.report(sync, report)
@@ -165,27 +173,6 @@ async def _each(
                 )
                 status = max(status, await one(ingest, watch))
     return status
-
-
-async def _follow(ingest: Ingest, to: Path, every: float, watch: Watch) -> None:
-    """Run again and again, saying what changed, until cancelled."""
-    dead = 0
-
-    def on_report(report: Report) -> None:
-        nonlocal dead
-        watch.end()
-        if report.created or report.updated or report.deleted or report.files:
-            answers.change(ingest.feed.sync, report)
-        if report.dead_letters > dead:
-            hint = f"try them again: paragon-async ingest retry {plain(str(to))}"
-            print(f"{report.dead_letters} dead letters; {hint}", file=sys.stderr)
-        dead = report.dead_letters
-
-    def on_error(error: ParagonError, seconds: float) -> None:
-        watch.end()
-        print(f"{plain(str(error))}; trying again in {seconds:.0f} s", file=sys.stderr, flush=True)
-
-    await ingest.follow(every=every, on_report=on_report, on_error=on_error)
 
 
 async def _letters(report: Report, folder: Path, sync: str) -> int:

@@ -1,4 +1,4 @@
-"""`paragon-async webhooks trigger EVENT`: make a running emulator send an event."""
+"""`paragon-async webhooks`: print events as they come, or make a running emulator send one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 
 import click
 
+from paragon_async.cli.address import Address, listens, target
+from paragon_async.cli.ingest import named
 from paragon_async.cli.outcome import perform
 
 # Spelled out here, for the emulator is imported only when the command runs.
@@ -22,7 +24,52 @@ EVENTS = (
 
 @click.group()
 def webhooks() -> None:
-    """Work with the webhook of a running emulator."""
+    """Receive webhooks, or make a running emulator send them."""
+
+
+@webhooks.command()
+@listens
+@click.option(
+    "--forward",
+    metavar="URL",
+    callback=target,
+    help="Post each event there too, until it is answered 2xx.",
+)
+@click.option(
+    "--inbox",
+    metavar="FILE",
+    callback=named,
+    help="Keep what was not passed on through a restart.",
+)
+@click.option("--insecure", is_flag=True, help="No secret: anybody may send events.")
+def listen(
+    *,
+    listen: Address | None,
+    secret_file: str | None,
+    forward: str | None,
+    inbox: str | None,
+    insecure: bool,
+) -> None:
+    """Print events as they come, until interrupted.
+
+    Each is a line on a terminal, and a line of JSON elsewhere, with the whole body under `raw`. The URL
+    for Paragon's dashboard is said on standard error; it ends with the secret, and stays the same when
+    port and secret are given. What --forward could not deliver is tried again for some minutes, then
+    given up, and tried anew when the command starts again with the same --inbox.
+    """
+    if insecure and secret_file is not None:
+        raise click.UsageError("--insecure is to have no secret: leave --secret-file out")
+    from paragon_async.cli.listen import listen as listened
+
+    perform(
+        listened(
+            listen or Address(),
+            forward=forward,
+            inbox=inbox,
+            secret_file=secret_file,
+            insecure=insecure,
+        )
+    )
 
 
 @webhooks.command()

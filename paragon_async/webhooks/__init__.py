@@ -9,8 +9,10 @@ parse_event                   bytes in, an Event out, or a WebhookError; pure
 Event and its eight types     what came; `raw` holds the whole body
 Router, Failure               async handlers by type of event
 SharedSecret, ParagonSignature, StandardWebhooks     who sent it; or any `Verifier`
-Inbox                         where an event is kept until it is worked on, through a crash too
+Inbox, Counts, Parked         where an event is kept until it is worked on, through a crash too
+InboxError, InboxFullError    it cannot be used; it holds as many events as it may
 receiver, asgi_receiver       what answers: an aiohttp application, an ASGI application
+serving, AccessLogger         a server for the former, and the log that another one should write
 
 An event is a hint: it is not signed, it may come twice, late or never, and its payload is never the
 truth. What needs a server or a database is imported when it is first named.
@@ -42,11 +44,21 @@ from paragon_async.webhooks.verify import (
 
 if TYPE_CHECKING:
     from paragon_async.webhooks.asgi import asgi_receiver
-    from paragon_async.webhooks.inbox import Inbox
-    from paragon_async.webhooks.receiver import receiver
+    from paragon_async.webhooks.inbox import Counts, Inbox, InboxError, InboxFullError, Parked
+    from paragon_async.webhooks.receiver import AccessLogger, receiver, serving
 
 # Names that only a program with a server of its own uses, and the modules that bring them.
-_LATER = {"Inbox": "inbox", "asgi_receiver": "asgi", "receiver": "receiver"}
+_LATER = {
+    "AccessLogger": "receiver",
+    "Counts": "inbox",
+    "Inbox": "inbox",
+    "InboxError": "inbox",
+    "InboxFullError": "inbox",
+    "Parked": "inbox",
+    "asgi_receiver": "asgi",
+    "receiver": "receiver",
+    "serving": "receiver",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -70,10 +82,15 @@ sys.modules[__name__].__class__ = _Room
 
 
 __all__ = [
+    "AccessLogger",
+    "Counts",
     "Event",
     "Failure",
     "Inbox",
+    "InboxError",
+    "InboxFullError",
     "ParagonSignature",
+    "Parked",
     "RecordCreated",
     "RecordDeleted",
     "RecordErrored",
@@ -89,4 +106,5 @@ __all__ = [
     "asgi_receiver",
     "parse_event",
     "receiver",
+    "serving",
 ]

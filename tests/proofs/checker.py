@@ -232,7 +232,7 @@ def _current_rows(state, mirror):
 
 
 def _nothing_beside(mirror, *, swept):
-    records = {path.name for path in (mirror / "records").iterdir()} - {".paragon-mirror"}
+    records = {path.name for path in (mirror / "records").iterdir()} - {".paragon-owner"}
     assert all(name.endswith(".jsonl") for name in records), records
     if swept:
         assert not list((mirror / ".paragon" / "tmp").iterdir())

@@ -174,8 +174,10 @@ async def by_timeout(work, at):
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as limit:
-            loop.watch(at, lambda: limit.reschedule(loop.time()))
-            await work
+            done = asyncio.ensure_future(work)
+            # A limit that was left cannot be moved any more.
+            loop.watch(at, lambda: done.done() or limit.reschedule(loop.time()))
+            await done
     except TimeoutError:
         return True
     return False
