@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -25,7 +26,7 @@ from paragon_async.cli.root import cli
 from paragon_async.cli.signals import GO_ON
 from paragon_async.emulator.events import KINDS, PROBE
 from paragon_async.emulator.remote import call
-from paragon_async.webhooks import Inbox, RecordUpdated, Router, serving
+from paragon_async.webhooks import Counts, Inbox, RecordUpdated, Router, serving
 from tests.webhooks.sending import OTHER, SECRET, event
 
 COMMAND = [sys.executable, "-m", "paragon_async"]
@@ -161,6 +162,25 @@ async def test_follow(spawn, sync_id, mirror, folder, emulator):
     assert await line(again.stderr) == first
     assert await post(f"{url}/{secret}", event()) == 200
     assert await ended(again, signal.SIGTERM) == (143, "", f"paragon-async: {GO_ON}\n")
+
+
+async def test_what_an_earlier_process_left(spawn, invoke, user, sync_id, mirror, emulator):
+    """An event that was answered and not worked on is heard by the next process: it asks."""
+    given = ("ingest", sync_id, "--user", "user-1", "--to", mirror)
+    assert (await invoke(*given)).exit_code == 0
+    record = (await anext(user.records.pull(sync_id))).id
+    async with Inbox(mirror / ".paragon" / "inbox.db") as inbox:
+        body = event(record, "record_deleted", sync_id, user={"id": "user-1"})
+        assert await inbox.put(body)
+    assert not any(record in one.path for one in emulator.requests)
+    process = await spawn(*given, "--follow", "--every", 3600, "--listen")
+    await place(process)
+    async with asyncio.timeout(10):
+        while not any(record in one.path for one in emulator.requests):  # noqa: ASYNC110  # it happens in another process
+            await asyncio.sleep(0.01)
+    assert (await ended(process))[0] == 130
+    async with Inbox(mirror / ".paragon" / "inbox.db") as inbox:
+        assert await inbox.counts() == Counts(0, 0, 1)
 
 
 async def test_a_mirror_is_followed_once(spawn, invoke, sync_id, mirror):
@@ -415,6 +435,20 @@ async def test_secret_files_that_cannot_be(invoke, tmp_path):
     for name, sentence in (("binary", "is no text"), ("file", "it is empty"), ("file/x", "Not a directory")):  # fmt: skip
         done = await invoke(*LISTEN, "--secret-file", tmp_path / name)
         assert (done.exit_code, sentence in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
+def test_names_that_come_later():
+    """Every name of the package is there, and what needs a server comes when it is first named."""
+    names = (
+        "import sys, paragon_async.webhooks as w\n"
+        "assert not {'sqlite3', 'aiohttp.web'} & set(sys.modules)\n"
+        "assert all(getattr(w, name).__name__ == name for name in w.__all__)\n"
+        "assert issubclass(w.InboxFullError, w.InboxError)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", names], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ DIR/.paragon/webhook-secret    the secret that was made, so that the URL stays t
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +23,7 @@ from paragon_async.errors import DestinationError, ParagonError
 from paragon_async.ingest import Ingest, Report
 from paragon_async.ingest.state import HOME
 from paragon_async.part import in_thread
-from paragon_async.webhooks import Inbox, Router
+from paragon_async.webhooks import Event, Inbox, Router
 
 
 @attrs.frozen
@@ -50,8 +51,17 @@ class Following:
         who = await in_thread(receiving.given, self.hook.secret_file)
         if who is None:
             who = await in_thread(receiving.kept, home / "webhook-secret")
-        router, inbox = Router(), Inbox(home / "inbox.db")
-        async with receiving.receiving(router, inbox, self.hook.address, who, quiet=self.quiet):
+        inbox = Inbox(home / "inbox.db")
+        incoming, router, begun = Router(), Router(), asyncio.Event()
+
+        async def take(event: Event) -> None:
+            await begun.wait()
+            await router.dispatch(event)
+
+        incoming.on(Event)(take)
+        async with receiving.receiving(incoming, inbox, self.hook.address, who, quiet=self.quiet):
+            # What an earlier process left in the inbox waits until somebody hears it.
+            begun.set()
             await self._runs(ingest, to, watch, router)
 
     async def _runs(

@@ -145,7 +145,7 @@ def ingest() -> None:
     2    for a wrong call: an option, a user, a project or a format of rows that does not fit the
          mirror, no mirror, no credentials
     3    when an error stopped it: the service, the disk, a state that is damaged or held by another
-         process, a destination that holds something else, too many deletes
+         process, a destination that holds something else, too many deletes, a port that is taken
     130  after Ctrl-C, 143 after SIGTERM
     """  # noqa: D301  # the mark by which click leaves a paragraph as it is
 

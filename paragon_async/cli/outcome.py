@@ -5,7 +5,7 @@
 2    a wrong call: an option, a user, a project or a format of rows that does not fit what is there, no
      mirror in the folder, no credentials
 3    stopped by an error: the service refuses or fails, the disk refuses, the state is damaged or held
-     by another process, the destination holds something else, the fuse
+     by another process, the destination holds something else, the fuse, a port that is taken
 130  interrupted by Ctrl-C; 143 by SIGTERM
 """
 

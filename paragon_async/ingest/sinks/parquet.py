@@ -31,7 +31,7 @@ from paragon_async.ingest.sinks.protocol import HASH_KEY, PATH_KEY, Index, Mark,
 from paragon_async.part import in_thread
 
 _FULL = 64 << 20
-_STEP = 1 << 20
+_STEP = 2 << 20
 _READ_ROWS = 1000
 _BATCH_ROWS = 2_000
 _GROUP_ROWS = 5_000

@@ -8,7 +8,7 @@ from paragon_async.ingest.sinks.protocol import Place
 
 _SMALL = 4
 _MANY = 8
-_MOST_ROWS = 25_000
+_MOST_ROWS = 50_000
 
 
 def groups(
