@@ -8,10 +8,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from paragon_async.ingest import FolderSink, Ingest
@@ -100,7 +102,7 @@ def test_the_examples_are_found():
     """Every example of the page is among those that are run here."""
     assert set(EXAMPLES) == {
         "Pull records", "Download files", "Resume", "Ask permissions", "In tests of your own",
-        "Mirror a sync", "Mirrors",
+        "Mirror a sync", "Mirrors", "Webhooks",
     }  # fmt: skip
     assert README.count("```python") == len(EXAMPLES)
 
@@ -170,6 +172,33 @@ async def test_permissions(environment, sync_id, emulator, capsys):
     emulator.grant("reader@example.com", "can_read", "reports")
     await loaded("Ask permissions")["main"]()
     assert capsys.readouterr().out.splitlines() == ["4 of 7", "7"]
+
+
+async def test_webhooks(environment, emulator, sync_id, folder, capsys):
+    """The example takes an event in, tells its handler, and the mirror follows."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = asyncio.create_task(loaded("Webhooks")["main"](sync_id, "s" * 20, port))
+    body = {
+        "event": "record_updated",
+        "syncInstanceId": sync_id,
+        "user": {"id": "user-1"},
+        "data": {"recordId": "r-1", "model": "files"},
+    }
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+        while contents("mirror") != source(folder):  # noqa: ASYNC110  # files tell nobody
+            await asyncio.sleep(0.02)
+        (folder / "new.txt").write_text("new")
+        await emulator.refresh()
+        async with session.post(f"http://127.0.0.1:{port}/webhook/{'s' * 20}", json=body) as answer:
+            assert answer.status == 200
+        while contents("mirror") != source(folder):  # noqa: ASYNC110  # files tell nobody
+            await asyncio.sleep(0.02)
+    assert "said to be changed: r-1" in capsys.readouterr().out
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_own_tests(folder):
