@@ -212,7 +212,7 @@ class Ingest:
         that. A record that is said to be deleted is deleted when the feed says so, or when the API
         answers 404 for it, at most a hundred questions a run.
 
-        A service that does not answer, or that is in trouble, is tried again after *every* seconds,
+        A service that does not answer, or that is in trouble, is tried again after *pause* seconds,
         then twice as many, up to five minutes; *on_error* hears of it, with the seconds. All else is
         raised, as by `run`. The state stays held in between.
         """
@@ -220,14 +220,15 @@ class Ingest:
         failures = 0
         async with self._setup.state:
             while True:
-                said_gone = hints.take() if hints else []
+                said_gone = hints.take(_MOST_QUESTIONS) if hints else []
                 try:
-                    report = await self.run()
-                    await self._confirm(said_gone[:_MOST_QUESTIONS])
+                    reports = [await self.run(), *await self._confirm(said_gone)]
                 except ParagonError as error:
                     if not error.retryable:
                         raise
-                    wait = min(max(every, pause) * 2**failures, _LONGEST_WAIT)
+                    if hints:
+                        hints.put_back(said_gone)
+                    wait = min(pause * 2**failures, _LONGEST_WAIT)
                     failures = min(failures + 1, _MOST_DOUBLINGS)
                     if on_error:
                         on_error(error, wait)
@@ -235,21 +236,24 @@ class Ingest:
                     continue
                 failures = 0
                 if on_report:
-                    on_report(report)
+                    for report in reports:
+                        on_report(report)
                 await self._clock.sleep(pause)
                 if hints:
                     await hints.wait(every)
                 else:
                     await self._clock.sleep(max(0.0, every - pause))
 
-    async def _confirm(self, ids: Sequence[str]) -> None:
-        """Ask for records that are said to be gone and are still in the mirror."""
+    async def _confirm(self, ids: Sequence[str]) -> list[Report]:
+        """Ask for records that are said to be gone and are in the mirror; report what was deleted."""
         if not ids:
-            return
+            return []
         async with self._open("confirm") as run:
             known = await run.book.look(ids)
             await run.again([i for i in ids if i in known and known[i].digest is not None])
             await run.delete()
+        report = self._tally.report
+        return [report] if report.deleted else []
 
     async def _start(self) -> SyncStatus:
         """Ask how the sync stands: a mistyped one ends here, before anything is made."""

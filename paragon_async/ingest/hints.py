@@ -42,8 +42,14 @@ class Hints:
         except TimeoutError:
             return
 
-    def take(self) -> list[str]:
-        """Return the ids that were said to be gone, and begin anew."""
+    def take(self, most: int) -> list[str]:
+        """Begin anew, and return at most *most* ids that were said to be gone; the others wait."""
         self._changed.clear()
-        gone, self._gone = list(self._gone), {}
+        gone = list(self._gone)[:most]
+        for id_ in gone:
+            del self._gone[id_]
         return gone
+
+    def put_back(self, gone: list[str]) -> None:
+        """Take note once more of ids that could not be asked for."""
+        self._gone = dict.fromkeys(gone) | self._gone

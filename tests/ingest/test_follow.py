@@ -49,7 +49,7 @@ async def test_a_hint_wakes_and_many_are_one():
     for number in range(50):
         await router.dispatch(event("record_updated", f"r{number}"))
     await hints.wait(30)
-    assert hints.take() == []
+    assert hints.take(100) == []
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await hints.wait(30)
@@ -68,9 +68,9 @@ async def test_events_of_others_are_ignored(other):
     router = Router()
     hints = Hints(FEED, router)
     await router.dispatch(event("record_deleted", "r1", **other))
-    assert hints.take() == []
+    assert hints.take(100) == []
     await router.dispatch(event("record_deleted", "r1"))
-    assert hints.take() == ["r1"]
+    assert hints.take(100) == ["r1"]
 
 
 async def test_what_is_said_to_be_gone_is_bounded():
@@ -79,7 +79,20 @@ async def test_what_is_said_to_be_gone_is_bounded():
     hints = Hints(FEED, router)
     for number in range(3000):
         await router.dispatch(event("record_deleted", f"r{number}"))
-    assert len(hints.take()) == 1000
+    assert len(hints.take(600)) == 600
+    assert len(hints.take(600)) == 400
+
+
+async def test_what_could_not_be_asked_for_is_not_forgotten():
+    """Ids that are put back are first in line, each once."""
+    router = Router()
+    hints = Hints(FEED, router)
+    for one in "abc":
+        await router.dispatch(event("record_deleted", one))
+    taken = hints.take(2)
+    await router.dispatch(event("record_deleted", "a"))
+    hints.put_back(taken)
+    assert hints.take(9) == ["a", "b", "c"]
 
 
 async def test_an_event_brings_the_change_at_once(user, sync_id, mirror, folder, emulator):

@@ -39,7 +39,7 @@ class Rumour:
         told += [self._hint(living) for _ in range(share - len(told) - lies - broken)]
         posts = [self._numbered(event) for event in told]
         posts += [self._lie(living) for _ in range(lies)]
-        again = self._dice.sample(posts, len(posts) * 3 // 10)
+        again = self._dice.sample(posts, share * 3 // 10)
         posts += again + [self._nonsense() for _ in range(broken)]
         self.events, self.lies = self.events + len(told), self.lies + lies
         self.broken, self.twice = self.broken + broken, self.twice + len(again)

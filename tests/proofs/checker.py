@@ -154,7 +154,9 @@ async def midway(drive, mirror, versions, *, in_flight):
         for id_, receipt in state.receipts.items()
         if files.get(receipt["path"]) != receipt["sha256"]
     }
-    assert len(ahead) <= in_flight, "receipts promise what is not there"
+    # The contents of what is to be deleted go before their receipts, however many they are.
+    kept = {id_ for id_ in ahead if not (state.records.get(id_) or {}).get("doomed")}
+    assert len(kept) <= in_flight, "receipts promise what is not there"
     for id_ in ahead:
         # Renamed, replaced or removed already, and the receipt not yet written.
         held = [path for path in files if path.startswith(f"files/{id_}/")]

@@ -166,11 +166,11 @@ class Witness:
 
     async def look(self):
         """Look at a mirror that was just left by a killed process."""
+        self.check()
         rows = checker.saved(self._mirror).records.values()
         # What is doomed loses its content first and its receipt afterwards, all in one step.
         in_flight = CONCURRENCY + sum(row["doomed"] is not None for row in rows)
         await checker.midway(self._drive, self._mirror, self.versions, in_flight=in_flight)
-        self.check()
 
     def check(self):
         """Look; nothing may write to the mirror meanwhile."""

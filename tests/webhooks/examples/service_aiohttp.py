@@ -1,6 +1,6 @@
 """A service of aiohttp that keeps a folder equal to a sync, live.
 
-Paragon's webhook is http://HOST:PORT/hooks/webhook/SECRET; `USER` is the connected user's id.
+Paragon's webhook is http://HOST:PORT/hooks/webhook/SECRET; `PARAGON_USER` is the connected user's id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from paragon_async.ingest import Ingest
 from paragon_async.webhooks import Inbox, Router, receiver
 from paragon_async.webhooks.receiver import AccessLogger
 
-SYNC, USER, MIRROR, SECRET = (os.environ[name] for name in ("SYNC", "USER", "MIRROR", "SECRET"))
+SYNC, USER, MIRROR, SECRET = (
+    os.environ[name] for name in ("SYNC", "PARAGON_USER", "MIRROR", "SECRET")
+)
 router = Router()
 
 

@@ -1,6 +1,6 @@
 """A service of FastAPI that keeps a folder equal to a sync, live.
 
-Paragon's webhook is http://HOST:PORT/hooks/webhook/SECRET; `USER` is the connected user's id.
+Paragon's webhook is http://HOST:PORT/hooks/webhook/SECRET; `PARAGON_USER` is the connected user's id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from paragon_async import Paragon
 from paragon_async.ingest import Ingest
 from paragon_async.webhooks import Inbox, Router, asgi_receiver
 
-SYNC, USER, MIRROR, SECRET = (os.environ[name] for name in ("SYNC", "USER", "MIRROR", "SECRET"))
+SYNC, USER, MIRROR, SECRET = (
+    os.environ[name] for name in ("SYNC", "PARAGON_USER", "MIRROR", "SECRET")
+)
 router = Router()
 hooks = asgi_receiver(router, inbox=Inbox(f"{MIRROR}.inbox"), secrets=[SECRET])
 
