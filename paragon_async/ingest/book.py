@@ -45,9 +45,15 @@ class Book:
         """Return what is known of *ids*."""
         return await self._database.run(lambda db: statements.look(db, self.number, ids))
 
-    async def receive(self, receipts: Sequence[Receipt]) -> None:
-        """Note contents that are durable."""
-        await self._database.run(lambda db: statements.receive(db, self.number, receipts))
+    async def receive(self, receipt: Receipt, *, is_first: bool) -> None:
+        """Note a content that is durable; where it *is_first*, nothing else can lie beside it."""
+
+        def work(db: sqlite3.Connection) -> None:
+            statements.receive(db, self.number, [receipt])
+            if is_first:
+                statements.clear(db, self.number, [receipt.id])
+
+        await self._database.run(work)
 
     async def commit(self, batch: Batch) -> None:
         """Note what a page, or several, came to; the cursor with it."""
@@ -73,13 +79,24 @@ class Book:
         """Return how many records the mirror holds."""
         return await self._database.run(lambda db: statements.alive(db, self.number))
 
-    async def count_doomed(self) -> int:
-        """Return how many records are to be deleted."""
-        return await self._database.run(lambda db: statements.count_doomed(db, self.number))
+    async def count_doomed(self, reason: str | None = None) -> int:
+        """Return how many records are to be deleted, for *reason* or for any."""
+        return await self._database.run(lambda db: statements.count_doomed(db, self.number, reason))
 
-    async def doomed(self, limit: int) -> list[str]:
-        """Return ids that are to be deleted, at most *limit*."""
-        return await self._database.run(lambda db: statements.doomed(db, self.number, limit))
+    async def doomed(self, limit: int, reason: str | None = None) -> list[str]:
+        """Return ids that are to be deleted, for *reason* or for any, at most *limit*."""
+        return await self._database.run(
+            lambda db: statements.doomed(db, self.number, limit, reason)
+        )
+
+    async def intend(self, ids: Collection[str]) -> None:
+        """Note records whose contents are going to be worked on; from now on they are suspect."""
+        if ids:
+            await self._database.run(lambda db: statements.intend(db, self.number, ids))
+
+    async def suspects(self) -> list[str]:
+        """Return ids of records that a run worked on when it was cut off."""
+        return await self._database.run(lambda db: statements.intents(db, self.number))
 
     async def delete(self, ids: Sequence[str], mark: Mark | None) -> None:
         """Note that records are gone from the destination."""
@@ -109,6 +126,8 @@ class Book:
 
         def work(db: sqlite3.Connection) -> list[str]:
             statements.drop_receipts(db, self.number, ids)
+            # What lies there is not what it should be, whether or not it is fetched again.
+            statements.intend(db, self.number, ids)
             owed = sorted({*ids, *places.lose(db, self.number, lost)})
             letters.owe(db, self.number, owed)
             return owed
@@ -147,6 +166,11 @@ class Book:
         """Note what the mirror is asked for."""
         await self._database.run(lambda db: feeds.set_settings(db, self.number, settings))
 
+    async def still_owed(self, ids: Collection[str]) -> list[str]:
+        """Return those of *ids* that are dead letters."""
+        known = await self.look(list(ids))
+        return [id_ for id_, one in known.items() if one.is_dead]
+
     async def was_cut(self) -> bool | None:
         """Return whether the run before was cut off, None where there was none."""
         return await self._database.run(lambda db: feeds.running(db, self.number))
@@ -163,14 +187,9 @@ class Book:
         """Return how many records a pass has met, each counted once."""
         return await self._database.run(lambda db: statements.met(db, self.number, pass_no))
 
-    async def finish_pass(self, pass_no: int, cursor: str | None) -> None:
-        """Doom what a complete pass did not meet, and resume from where it ended."""
-
-        def work(db: sqlite3.Connection) -> None:
-            statements.doom_unseen(db, self.number, pass_no)
-            statements.commit(db, self.number, self.feed, Batch(cursor=cursor))
-
-        await self._database.run(work)
+    async def doom_unseen(self, pass_no: int) -> None:
+        """Doom what a complete pass did not meet."""
+        await self._database.run(lambda db: statements.doom_unseen(db, self.number, pass_no))
 
     async def without_receipt(self, ids: Sequence[str]) -> list[str]:
         """Return those of *ids* that are alive and have no content."""

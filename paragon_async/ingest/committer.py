@@ -37,18 +37,25 @@ class Entry:
     is_touched: bool = False
     dead: DeadLetter | None = None
 
+    @property
+    def lost_its_content(self) -> bool:
+        """Whether something may lie in the sink that is no content of this record any more."""
+        return self.receipt is None and bool(self.known.receipt or self.known.is_suspect)
+
 
 @attrs.define(eq=False, kw_only=True)
 class Job:
     """One page on its way: what is done of it, and how many contents it still waits for.
 
-    *doomed* ids are to be deleted; *strays* may have left a content though nothing is known of them.
+    *doomed* ids are to be deleted; the contents of *intended* ones are worked on; *strays* are gone
+    and may have left one, though they have no row.
     """
 
     ticket: Ticket | None
     ids: frozenset[str]
     entries: list[Entry] = attrs.field(factory=list)
     doomed: list[str] = attrs.field(factory=list)
+    intended: list[str] = attrs.field(factory=list)
     strays: list[str] = attrs.field(factory=list)
     pending: int = 0
     committed: anyio.Event = attrs.field(factory=anyio.Event)
@@ -58,7 +65,8 @@ class Job:
 class Committer:
     """Commits jobs in groups, as large as the sink likes them.
 
-    With *saves* the frontier's cursor is the one to resume from. *pass_no* marks what was met.
+    With *saves* the frontier's cursor is the one to resume from. *pass_no* marks what was met,
+    *reason* is why tombstones doom: the feed said so, or the API with a 404.
     """
 
     book: Book
@@ -67,6 +75,7 @@ class Committer:
     tally: Tally
     pass_no: int | None = None
     saves: bool = True
+    reason: str = "feed"
     _ready: deque[Job] = attrs.field(factory=deque, init=False)
     _waiting_rows: int = attrs.field(default=0, init=False)
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
@@ -77,7 +86,7 @@ class Committer:
     def add(self, job: Job) -> None:
         """Take a page whose contents are all done."""
         self._ready.append(job)
-        self._waiting_rows += len(job.entries)
+        self._waiting_rows += len(job.ids)
         self._notify()
 
     def close(self) -> None:
@@ -132,7 +141,7 @@ class Committer:
         rows = 0
         while self._ready and (not group or rows < self._most):
             group.append(self._ready.popleft())
-            rows += len(group[-1].entries)
+            rows += len(group[-1].ids)
         return group
 
     async def _commit(self, group: list[Job]) -> None:
@@ -143,7 +152,7 @@ class Committer:
             except BaseException:
                 self._has_failed = True
                 raise
-        self._waiting_rows -= sum(len(job.entries) for job in group)
+        self._waiting_rows -= sum(len(job.ids) for job in group)
         for job in group:
             job.committed.set()
         self._notify()
@@ -165,6 +174,7 @@ class Committer:
         for id_, receipt in settled.items():
             await self.sink.remove(id_, receipt.path)
         strays = [id_ for job in group for id_ in job.strays]
+        strays += [e.record.id for e in entries if e.lost_its_content]
         for id_ in strays:
             await self.sink.remove(id_)
         mark = await self.sink.write(rows, ()) if rows else None
@@ -176,11 +186,15 @@ class Committer:
                 mark=mark,
                 cursor=self.frontier.after(tickets) if tickets and self.saves else None,
                 dead=[e.dead for e in entries if e.dead],
-                healed=[e.record.id for e in entries if e.known.is_dead and not e.dead],
+                healed=[
+                    *(e.record.id for e in entries if e.known.is_dead and not e.dead),
+                    *(id_ for job in group for id_ in job.strays),
+                ],
                 spared=[e.record.id for e in entries if e.known.is_doomed],
-                doomed={id_: "feed" for job in group for id_ in job.doomed},
+                doomed={id_: self.reason for job in group for id_ in job.doomed},
                 seen=[i for job in group for i in job.ids] if self.pass_no is not None else (),
                 strays=strays,
+                cleared=[id_ for job in group for id_ in job.intended],
                 pass_no=self.pass_no,
             )
         )

@@ -120,33 +120,33 @@ class Contents:
         return has_any and has_content(record) and self.wanted(record)
 
     async def bring(
-        self, record: Record, known: Known, *, is_resumed: bool, progress: Progress | None = None
+        self, record: Record, known: Known, *, progress: Progress | None = None
     ) -> Fetched:
         """Bring a record's content; raises only what concerns all records.
 
         Cancelling leaves the old content, or the new one, with or without its receipt.
         """
         try:
-            return await self._bring(record, known, is_resumed, progress)
+            return await self._bring(record, known, progress)
         except ParagonError as error:
-            passing = error if error.retryable else None
-            return Fetched(receipt=known.receipt, dead=judge(error, record), passing=passing)
+            dead = judge(error, record)
+            is_old_there = known.receipt and await self._is_true(known, known.receipt)
+            return Fetched(
+                receipt=known.receipt if is_old_there else None,
+                dead=dead,
+                passing=error if error.retryable else None,
+            )
 
-    async def _bring(
-        self,
-        record: Record,
-        known: Known,
-        is_resumed: bool,  # noqa: FBT001  # a fact
-        progress: Progress | None,
-    ) -> Fetched:
-        found = await self._kept(record, known, is_resumed)
+    async def _bring(self, record: Record, known: Known, progress: Progress | None) -> Fetched:
+        found = await self._kept(record, known)
         if found is None:
             found = await self._fetch(record, progress)
         # Where the sink settles once a page, a receipt before that would promise too much; and until
         # the receipt names the new content, the old one is what the mirror has.
         if found.receipt and not self.sink.settles:
-            await self.book.receive([found.receipt])
-            if known.receipt or is_resumed:
+            is_first = known.receipt is None and not known.is_suspect
+            await self.book.receive(found.receipt, is_first=is_first)
+            if not is_first:
                 await self.sink.remove(record.id, found.receipt.path)
         return found
 
@@ -176,16 +176,16 @@ class Contents:
         )
         return Fetched(receipt=receipt, is_new=True, size=saved.size)
 
-    async def _kept(self, record: Record, known: Known, is_resumed: bool) -> Fetched | None:  # noqa: FBT001  # a fact
+    async def _kept(self, record: Record, known: Known) -> Fetched | None:
         """Make do with a content that is there already, or return None."""
         version = version_of(record.data)
         receipt = known.receipt
-        if receipt and receipt.version == version and await self._is_true(receipt, is_resumed):
+        if receipt and receipt.version == version and await self._is_true(known, receipt):
             path = await self.sink.move(receipt.path, record.id, _name(record))
             if path:
                 return Fetched(receipt=attrs.evolve(receipt, path=path))
         evidence = subject.of(record).evidence
-        if not is_resumed or not evidence.digest or not evidence.size:
+        if not known.is_suspect or not evidence.digest or not evidence.size:
             return None
         adopted = await self.sink.adopt(record.id, _name(record), evidence)
         if adopted is None:
@@ -207,12 +207,11 @@ class Contents:
         with contextlib.suppress(OSError):
             self.state.disk.unlink(path)
 
-    async def _is_true(self, receipt: Receipt, is_resumed: bool) -> bool:  # noqa: FBT001  # a fact
-        """Tell whether a receipt can be believed.
-
-        A run that was cut off may have put the content of another version in its place.
-        """
-        return not is_resumed or await self.sink.holds(receipt.path, receipt.size, receipt.sha256)
+    async def _is_true(self, known: Known, receipt: Receipt) -> bool:
+        """Tell whether a receipt can be believed: of a suspect, its content is read."""
+        return not known.is_suspect or await self.sink.holds(
+            receipt.path, receipt.size, receipt.sha256
+        )
 
 
 def judge(error: ParagonError, record: Record) -> DeadLetter:

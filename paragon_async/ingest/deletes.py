@@ -28,13 +28,18 @@ def check(count: int, total: int, fuse: float | None) -> None:
     )
 
 
-async def apply(book: Book, sink: Sink, tally: Tally, fuse: float | None) -> None:
-    """Delete what is doomed: contents first, so that a crash leaves the state to say what is left."""
-    count = await book.count_doomed()
+async def apply(
+    book: Book, sink: Sink, tally: Tally, fuse: float | None, reason: str | None = None
+) -> None:
+    """Delete what is doomed, for *reason* or for any.
+
+    Contents go first, so that a crash leaves the state to say what is left.
+    """
+    count = await book.count_doomed(reason)
     if not count:
         return
     check(count, await book.alive(), fuse)
-    while ids := await book.doomed(_AT_ONCE):
+    while ids := await book.doomed(_AT_ONCE, reason):
         for id_ in ids:
             await sink.remove(id_)
         await sink.settle()

@@ -13,6 +13,7 @@ fuse, tidies the rows, and reports.
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -34,10 +35,11 @@ from paragon_async.ingest.frontier import Frontier
 from paragon_async.ingest.hints import Hints
 from paragon_async.ingest.refresh import Verified
 from paragon_async.ingest.room import Room
-from paragon_async.ingest.runs import Pages, Run, Setup, marks, opened
+from paragon_async.ingest.runs import GONE, Pages, Run, Setup, marks, opened
 from paragon_async.ingest.sinks.folder import FolderSink
 from paragon_async.ingest.sinks.protocol import Sink
 from paragon_async.ingest.state import State
+from paragon_async.ingest.statements import Batch
 from paragon_async.ingest.tally import Tally
 from paragon_async.ingest.values import Feed, OnProgress, Progress, Report, Wanted
 from paragon_async.models import SyncStatus
@@ -47,6 +49,8 @@ MIB = 1 << 20
 _MOST_QUESTIONS = 100
 _LONGEST_WAIT = 300.0
 _MOST_DOUBLINGS = 16
+# More records than these come cheaper by a pass over the feed.
+_MANY = 1000
 
 
 class Ingest:
@@ -133,7 +137,9 @@ class Ingest:
                 await run.pipe(self._pages(run.frontier.cursor), advances=True)
             except BadRequestError as error:
                 raise _refused(error, run.frontier.cursor) from error
+            await run.mend()
             await run.delete()
+            report = run.tally.report
         if sync.status == "ERRORED":
             raise SyncFailedError(
                 f"sync {self.feed.sync} is ERRORED: {sync.reason or 'the service gives no reason'}; "
@@ -142,15 +148,16 @@ class Ingest:
                 status=sync.status,
                 reason=sync.reason,
             )
-        return self._tally.report
+        return report
 
     async def reconcile(self) -> Report:
         """Pull everything once more, and find what the feed never said.
 
         Records that are missing or differ are mirrored, contents that are missing are fetched, and
         records that the feed no longer has are deleted, under the fuse: only after the pass came to
-        its end, met as many records as the service counts, and the sync is IDLE. Raises as `run`, and
-        `IngestError` when the pass cannot be believed; then nothing was deleted for its sake.
+        its end, met as many records as the service counts, and the sync is IDLE. After a complete pass
+        later runs go on from where it ended. Raises as `run`, and `IngestError` when the pass cannot be
+        believed; then nothing was deleted for its sake.
         """
         sync = await self._start()
         async with self._open("reconcile", sync) as run:
@@ -159,12 +166,16 @@ class Ingest:
             number = await run.book.begin_pass()
             walked = attrs.evolve(run, frontier=Frontier())
             await walked.pipe(self._pages(None), pass_no=number)
-            refresh.complete(self._tally, await run.book.met(number))
+            await run.mend()
+            refresh.complete(run.tally, await run.book.met(number))
+            cursor = walked.frontier.cursor
+            await run.book.commit(Batch(cursor=cursor))
+            report = run.tally.report
+            report.cursor = cursor or run.frontier.cursor
             refresh.settled(await self._user.syncs.status(self.feed.sync))
-            await run.book.finish_pass(number, walked.frontier.cursor)
-            self._tally.report.cursor = walked.frontier.cursor or run.frontier.cursor
+            await run.book.doom_unseen(number)
             await run.delete()
-        return self._tally.report
+        return report
 
     async def verify(self, *, fetch: bool = True) -> Verified:
         """Read every content and every row, and fetch again what is gone or altered.
@@ -181,20 +192,25 @@ class Ingest:
                 owed = await book.owe(found.damaged, found.places)
                 # What is left of a damaged place would show its rows twice.
                 await sink.open(book.number, await marks(book))
+                if len(owed) > _MANY:
+                    await run.pipe(self._pages(None))
+                    owed = await book.still_owed(owed)
                 await run.again(owed)
-                await run.delete()
+                await run.delete(GONE)
                 left = await book.without_receipt(list(found.damaged))
                 found.restored = len(found.damaged) - len(left)
-                found.is_mended = True
-        found.dead_letters = self._tally.report.dead_letters
+                found.is_mended = not await book.still_owed(owed)
+            report = run.tally.report
+        found.dead_letters = report.dead_letters
         return found
 
     async def retry(self) -> Report:
         """Try all dead letters once more; those that succeed are none any more. Raises as `run`."""
         async with self._open("retry") as run:
             await run.again([letter.id for letter in await run.book.letters()])
-            await run.delete()
-        return self._tally.report
+            await run.mend()
+            await run.delete(GONE)
+            return run.tally.report
 
     async def follow(
         self,
@@ -216,6 +232,8 @@ class Ingest:
         then twice as many, up to five minutes; *on_error* hears of it, with the seconds. All else is
         raised, as by `run`. The state stays held in between.
         """
+        if not (0 < pause < math.inf and 0 < every < math.inf):
+            raise ConfigurationError("every and pause are seconds, above 0")
         hints = Hints(self.feed, events) if events else None
         failures = 0
         async with self._setup.state:
@@ -251,8 +269,8 @@ class Ingest:
         async with self._open("confirm") as run:
             known = await run.book.look(ids)
             await run.again([i for i in ids if i in known and known[i].digest is not None])
-            await run.delete()
-        report = self._tally.report
+            await run.delete(GONE)
+            report = run.tally.report
         return [report] if report.deleted else []
 
     async def _start(self) -> SyncStatus:
@@ -263,9 +281,12 @@ class Ingest:
         return self._user.records.pages(self.feed.sync, after=after, page_size=self._page_size)
 
     def _open(self, kind: str, sync: SyncStatus | None = None) -> AbstractAsyncContextManager[Run]:
-        self._tally = Tally(clock=self._clock, on_progress=self._on_progress)
-        self._tally.report.status = sync.status if sync else None
-        return opened(self._setup, self._tally, kind)
+        tally = Tally(clock=self._clock, on_progress=self._on_progress)
+        tally.report.status = sync.status if sync else None
+        return opened(self._setup, tally, kind, self._begins)
+
+    def _begins(self, tally: Tally) -> None:
+        self._tally = tally
 
 
 def _check(
@@ -281,8 +302,11 @@ def _check(
             raise ConfigurationError(f"{name} must be a whole number, 1 or more, not {value!r}")
     if fuse is not None and not 0 <= fuse <= 1:
         raise ConfigurationError("fuse is a share, from 0 to 1, or None for no bound")
-    if inspect.iscoroutinefunction(contents) or not (
-        callable(contents) or isinstance(contents, bool)
+    call = getattr(contents, "__call__", None)  # noqa: B004  # it is asked what kind it is
+    if (
+        inspect.iscoroutinefunction(contents)
+        or inspect.iscoroutinefunction(call)
+        or not (callable(contents) or isinstance(contents, bool))
     ):
         raise ConfigurationError("contents is True, False, or a plain function of a record")
 

@@ -48,8 +48,9 @@ def find_feed(db: sqlite3.Connection, feed: Feed, sink: str, busy: Collection[Fe
 
 
 def _is_blank(db: sqlite3.Connection, feed: int) -> bool:
-    """Tell whether nothing of a feed was ever stored: its sync was mistyped, or its token refused."""
-    return not any(
+    """Tell whether no run of a feed ever began, so that nothing of it can lie anywhere."""
+    begun = db.execute("SELECT running IS NOT NULL FROM feeds WHERE feed = ?", (feed,)).fetchone()
+    return not begun[0] and not any(
         db.execute(f"SELECT 1 FROM {table} WHERE feed = ? LIMIT 1", (feed,)).fetchone()  # noqa: S608  # constants
         for table in ("records", "receipts", "dead", "places")
     )

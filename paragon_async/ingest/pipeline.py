@@ -9,6 +9,7 @@ on their way: a slow sink stops the feeder, and the feeder stops asking for page
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -39,8 +40,8 @@ _Item = tuple[Job, Record, Known]
 class Pipeline:
     """One pass over some pages. *room* bounds contents, with others that share it, by *key*.
 
-    With *walks* the pages are the feed's, in order, and move the frontier. *is_resumed* tells that the
-    run before was cut off, so that something may lie in the sink that no receipt tells of.
+    With *walks* the pages are the feed's, in order, and move the frontier; contents that fail one
+    after the other then stop it, for that is no matter of a file. Single records are all tried.
     """
 
     book: Book
@@ -51,10 +52,10 @@ class Pipeline:
     key: str
     workers: int
     tally: Tally
-    is_resumed: bool
     walks: bool
     _busy: dict[str, Job] = attrs.field(factory=dict, init=False)
-    _misses: int = attrs.field(default=0, init=False)
+    _jobs: deque[Job] = attrs.field(factory=deque, init=False)
+    _misses: list[DeadLetter] = attrs.field(factory=list, init=False)
     _window: anyio.Semaphore = attrs.field(factory=lambda: anyio.Semaphore(_PAGES), init=False)
 
     async def run(self, pages: AsyncGenerator[Page[Record], None]) -> None:
@@ -96,7 +97,12 @@ class Pipeline:
             ids=frozenset(latest),
         )
         self._busy.update(dict.fromkeys(latest, job))
+        self._jobs.append(job)
         items = self._sort(job, latest, known)
+        # Before anything of them is touched: a crash then leaves word of what may not be as it seems.
+        job.intended = [*(item[1].id for item in items), *job.strays]
+        job.intended += [e.record.id for e in job.entries if e.lost_its_content]
+        await self.book.intend(job.intended)
         job.pending = len(items)
         self.tally.report.records += len(page.records)
         self.tally.remaining, self.tally.total = page.remaining, page.total
@@ -113,7 +119,7 @@ class Pipeline:
             if record.deleted:
                 if mine.digest is not None:
                     job.doomed.append(id_)
-                elif self.is_resumed:
+                elif mine.receipt or mine.is_suspect or mine.is_dead:
                     job.strays.append(id_)
                 continue
             need = self.contents.plan(record, mine)
@@ -121,10 +127,9 @@ class Pipeline:
                 job.entries.append(
                     Entry(record=record, known=mine, receipt=mine.receipt, dead=need)
                 )
-            elif need is Need.DROP:
-                job.strays.append(id_)
+            elif need is Need.DROP or (need is Need.NOTHING and mine.is_suspect):
                 job.entries.append(Entry(record=record, known=mine, receipt=None))
-            elif need is Need.NOTHING or (need is Need.KEEP and not self.is_resumed):
+            elif need is Need.NOTHING or (need is Need.KEEP and not mine.is_suspect):
                 job.entries.append(Entry(record=record, known=mine, receipt=mine.receipt))
             else:
                 items.append((job, record, mine))
@@ -137,9 +142,8 @@ class Pipeline:
                 with self.committer.hurrying():
                     await job.committed.wait()
                 self._forget(job)
-        for job in {id(job): job for job in self._busy.values()}.values():
-            if job.committed.is_set():
-                self._forget(job)
+        while self._jobs and self._jobs[0].committed.is_set():
+            self._forget(self._jobs.popleft())
 
     def _forget(self, job: Job) -> None:
         for id_ in job.ids:
@@ -150,7 +154,7 @@ class Pipeline:
         async with receive:
             async for job, record, known in receive:
                 fetched = await self._bring(record, known)
-                self._note(fetched)
+                await self._note(fetched, known)
                 job.entries.append(
                     Entry(
                         record=record,
@@ -180,21 +184,24 @@ class Pipeline:
         async with self.room.hold(self.key, room):
             self.tally.in_flight += 1
             try:
-                return await self.contents.bring(
-                    record, known, is_resumed=self.is_resumed, progress=progress
-                )
+                return await self.contents.bring(record, known, progress=progress)
             finally:
                 self.tally.in_flight -= 1
                 self.tally.bytes_in_flight -= come
 
-    def _note(self, fetched: Fetched) -> None:
-        """Count; raise when contents fail one after the other, for that is no matter of a file."""
+    async def _note(self, fetched: Fetched, known: Known) -> None:
+        """Count; raise when contents fail one after the other, with word left of each."""
         if fetched.is_new:
             self.tally.report.files += 1
             self.tally.report.bytes += fetched.size
-        self._misses = self._misses + 1 if fetched.passing else 0
-        if fetched.passing and self._misses >= _PATIENCE:
-            raise fetched.passing
+        if not (fetched.passing and fetched.dead):
+            self._misses.clear()
+        elif self.walks and not known.is_dead:
+            # One that failed before says nothing new: the next run gets past it.
+            self._misses.append(fetched.dead)
+            if len(self._misses) >= _PATIENCE:
+                await self.book.bury(self._misses)
+                raise fetched.passing
         self.tally.tell()
 
     def _done(self, job: Job) -> None:

@@ -9,7 +9,7 @@ Run.delete()            what is doomed, under the fuse
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -31,6 +31,7 @@ from paragon_async.ingest.tally import Tally
 from paragon_async.ingest.values import Feed, Wanted
 from paragon_async.models import Page, Record
 
+GONE = "404"
 Pages = AsyncGenerator[Page[Record], None]
 
 
@@ -52,17 +53,21 @@ class Setup:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Run:
-    """One open run. *is_resumed* tells that the run before was cut off."""
+    """One open run."""
 
     setup: Setup
     tally: Tally
     book: Book
     frontier: Frontier
-    is_resumed: bool
     pipeline: str | None = None
 
     async def pipe(
-        self, pages: Pages, *, advances: bool = False, pass_no: int | None = None
+        self,
+        pages: Pages,
+        *,
+        advances: bool = False,
+        pass_no: int | None = None,
+        reason: str = "feed",
     ) -> None:
         """Take *pages* through a pipeline; with *pass_no* the frontier walks, but is not saved."""
         setup = self.setup
@@ -73,6 +78,7 @@ class Run:
             tally=self.tally,
             pass_no=pass_no,
             saves=advances,
+            reason=reason,
         )
         contents = Contents(
             user=setup.user,
@@ -92,35 +98,47 @@ class Run:
             key=setup.feed.user,
             workers=setup.workers,
             tally=self.tally,
-            is_resumed=self.is_resumed,
             walks=advances or pass_no is not None,
         ).run(pages)
 
     async def again(self, ids: Sequence[str]) -> None:
         """Ask for single records once more, and mirror them."""
         if ids:
-            await self.pipe(refresh.again(self.setup.user, self.setup.feed.sync, self.book, ids))
+            pages = refresh.again(self.setup.user, self.setup.feed.sync, self.book, ids)
+            await self.pipe(pages, reason=GONE)
 
-    async def delete(self) -> None:
-        """Apply the deletes that are due, or none of them."""
-        await deletes.apply(self.book, self.setup.sink, self.tally, self.setup.fuse)
+    async def mend(self) -> None:
+        """Look at what runs that were cut off worked on, and this one has not met."""
+        await self.again(await self.book.suspects())
+
+    async def delete(self, reason: str | None = None) -> None:
+        """Apply the deletes that are due, or none of them.
+
+        Those that the feed told of are counted together, when it is read to its end: until then only
+        those that the API confirmed with a 404 (*reason* `GONE`) may go.
+        """
+        await deletes.apply(self.book, self.setup.sink, self.tally, self.setup.fuse, reason)
 
 
 @asynccontextmanager
-async def opened(setup: Setup, tally: Tally, kind: str) -> AsyncGenerator[Run, None]:
-    """Hold state and sink for one run; afterwards tidy the rows, and note how it went."""
+async def opened(
+    setup: Setup, tally: Tally, kind: str, begins: Callable[[Tally], None]
+) -> AsyncGenerator[Run, None]:
+    """Hold state and sink for one run; afterwards tidy the rows, and note how it went.
+
+    *begins* is called when the feed is claimed: from then on *tally* is the ingest's.
+    """
     started = setup.clock.wall()
     async with setup.state as state:
         with state.claimed(setup.feed):
+            begins(tally)
             book = await state.book(setup.feed, setup.sink.identity)
             outcome = "stopped"
             try:
-                run = await _begin(setup, tally, book, kind)
-                yield run
+                yield await _begin(setup, tally, book, kind)
                 await setup.sink.settle()
                 await setup.sink.tidy(book)
-                # Only a pass over the feed comes by what a run that was cut off has left.
-                await book.mark_running(run.is_resumed and kind not in {"run", "reconcile"})
+                await book.mark_running(False)
                 outcome = "done"
             except Exception as error:
                 outcome = type(error).__name__
@@ -162,7 +180,6 @@ async def _begin(setup: Setup, tally: Tally, book: Book, kind: str) -> Run:
         tally=tally,
         book=book,
         frontier=Frontier(cursor),
-        is_resumed=bool(was_cut),
         pipeline=settings.get("pipeline"),
     )
 

@@ -5,6 +5,7 @@
     records    every record ever mirrored: digest of its line, where it lies, deleted or doomed
     receipts   every content: version, path, size, hash, how it was verified
     dead       dead letters
+    intents    records whose contents are being worked on: after a crash, what lies there is suspect
     runs       what the last runs did
 
 A new file is made beside and renamed when it is whole, so an empty one is damage. Source: failures.md
@@ -51,6 +52,8 @@ CREATE TABLE dead(
   feed INTEGER NOT NULL, id TEXT NOT NULL, name TEXT, kind TEXT NOT NULL, reason TEXT NOT NULL,
   passing INTEGER NOT NULL, attempts INTEGER NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL,
   PRIMARY KEY(feed, id)) WITHOUT ROWID;
+CREATE TABLE intents(
+  feed INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY(feed, id)) WITHOUT ROWID;
 CREATE TABLE runs(
   run INTEGER PRIMARY KEY, feed INTEGER NOT NULL, kind TEXT NOT NULL, started_at REAL NOT NULL,
   outcome TEXT NOT NULL, report TEXT NOT NULL);

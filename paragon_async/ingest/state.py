@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import anyio
+
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, IngestError
 from paragon_async.ingest import schema
@@ -93,9 +95,12 @@ class State:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._users -= 1
-        if not self._users:
-            await self._close()
+        # Whoever comes in while it is closing waits, and opens it anew.
+        with anyio.CancelScope(shield=True):
+            async with self._door:
+                self._users -= 1
+                if not self._users:
+                    await self._close()
 
     async def _open(self) -> None:
         await in_thread(self._prepare)

@@ -23,12 +23,17 @@ _RECEIPT = "c.version, c.path, c.size, c.sha256, c.content_type, c.verified_by"
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What is known of a record: its line's *digest*, None unless it is alive, and its receipt."""
+    """What is known of a record: its line's *digest*, None unless it is alive, and its receipt.
+
+    It is suspect when a run that worked on its contents was cut off: what lies in the sink may then
+    be another version than its receipt's, or have none, or be gone.
+    """
 
     digest: bytes | None = None
     receipt: Receipt | None = None
     is_dead: bool = False
     is_doomed: bool = False
+    is_suspect: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +42,8 @@ class Batch:
 
     *rows* are digests by id, durable at *mark*; *receipts* are of contents that a sink has settled;
     *healed* are no dead letters any more, *spared* no longer doomed, *doomed* are to be deleted, each
-    with its reason; *seen* was met by pass *pass_no*; *strays* have no content any more.
+    with its reason; *seen* was met by pass *pass_no*; *strays* have no content any more, *cleared* are
+    worked on no longer.
     """
 
     rows: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -50,35 +56,52 @@ class Batch:
     doomed: Mapping[str, str] = attrs.field(factory=dict)
     seen: Sequence[str] = ()
     strays: Sequence[str] = ()
+    cleared: Sequence[str] = ()
     pass_no: int | None = None
 
 
 def look(db: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Known]:
     """Return what is known of *ids*; those never met are left out."""
     found: dict[str, Known] = {}
-    for block, marks in places.blocks(ids):
+    for block, _ in places.blocks(ids):
         rows = db.execute(
-            f"SELECT r.id, r.digest, d.id IS NOT NULL, r.doomed IS NOT NULL, {_RECEIPT} "  # noqa: S608  # constants
-            "FROM records r LEFT JOIN receipts c ON c.feed = r.feed AND c.id = r.id "
-            "LEFT JOIN dead d ON d.feed = r.feed AND d.id = r.id "
-            f"WHERE r.feed = ? AND r.id IN ({marks})",
-            (feed, *block),
+            # A crash leaves receipts, letters and intents of records that have no row yet.
+            "SELECT i.id, r.digest, d.id IS NOT NULL, r.doomed IS NOT NULL, "  # noqa: S608  # constants
+            f"t.id IS NOT NULL, {_RECEIPT} "
+            f"FROM (SELECT column1 AS id FROM (VALUES {','.join(['(?)'] * len(block))})) i "
+            "LEFT JOIN records r ON r.feed = ? AND r.id = i.id "
+            "LEFT JOIN receipts c ON c.feed = ? AND c.id = i.id "
+            "LEFT JOIN dead d ON d.feed = ? AND d.id = i.id "
+            "LEFT JOIN intents t ON t.feed = ? AND t.id = i.id "
+            "WHERE r.id IS NOT NULL OR c.id IS NOT NULL OR d.id IS NOT NULL OR t.id IS NOT NULL",
+            (*block, feed, feed, feed, feed),
         )
-        for id_, digest, dead, doomed, *rest in rows:
-            receipt = None if rest[0] is None else _receipt(id_, *rest)
+        for id_, digest, dead, doomed, suspect, *rest in rows:
             found[id_] = Known(
-                digest=digest, receipt=receipt, is_dead=bool(dead), is_doomed=bool(doomed)
+                digest=digest,
+                receipt=None if rest[0] is None else _receipt(id_, *rest),
+                is_dead=bool(dead),
+                is_doomed=bool(doomed),
+                # Deleting may have begun with its contents.
+                is_suspect=bool(suspect or doomed),
             )
-        # A crash between a content and its page leaves a receipt without a row, or a letter.
-        rows = db.execute(
-            f"SELECT c.id, {_RECEIPT} FROM receipts c "  # noqa: S608  # as above
-            f"WHERE c.feed = ? AND c.id IN ({marks})",
-            (feed, *block),
-        )
-        for id_, *rest in rows:
-            if id_ not in found:
-                found[id_] = Known(receipt=_receipt(id_, *rest))
     return found
+
+
+def intend(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
+    """Note records whose contents are going to be worked on."""
+    db.executemany("INSERT OR IGNORE INTO intents VALUES (?, ?)", [(feed, id_) for id_ in ids])
+
+
+def clear(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
+    """Note that records are worked on no longer, and what is known of them is true."""
+    db.executemany("DELETE FROM intents WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+
+
+def intents(db: sqlite3.Connection, feed: int) -> list[str]:
+    """Return the ids of records that a run worked on when it was cut off."""
+    rows = db.execute("SELECT id FROM intents WHERE feed = ? ORDER BY id", (feed,))
+    return [row[0] for row in rows]
 
 
 def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> None:
@@ -124,6 +147,7 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> Non
         [(number, id_, time.time(), batch.pass_no) for id_ in batch.seen],
     )
     drop_receipts(db, number, batch.strays)
+    clear(db, number, batch.cleared)
     if batch.cursor is not None:
         db.execute(
             "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
@@ -144,19 +168,22 @@ def alive(db: sqlite3.Connection, feed: int) -> int:
     return int(row[0])
 
 
-def count_doomed(db: sqlite3.Connection, feed: int) -> int:
-    """Return how many records are to be deleted."""
+def count_doomed(db: sqlite3.Connection, feed: int, reason: str | None = None) -> int:
+    """Return how many records are to be deleted, for *reason* or for any."""
     row = db.execute(
-        "SELECT count(*) FROM records WHERE feed = ? AND doomed IS NOT NULL", (feed,)
+        "SELECT count(*) FROM records WHERE feed = ? AND doomed IS NOT NULL "
+        "AND doomed = coalesce(?, doomed)",
+        (feed, reason),
     ).fetchone()
     return int(row[0])
 
 
-def doomed(db: sqlite3.Connection, feed: int, limit: int) -> list[str]:
-    """Return ids of records that are to be deleted."""
+def doomed(db: sqlite3.Connection, feed: int, limit: int, reason: str | None = None) -> list[str]:
+    """Return ids of records that are to be deleted, for *reason* or for any."""
     rows = db.execute(
-        "SELECT id FROM records WHERE feed = ? AND doomed IS NOT NULL ORDER BY id LIMIT ?",
-        (feed, limit),
+        "SELECT id FROM records WHERE feed = ? AND doomed IS NOT NULL "
+        "AND doomed = coalesce(?, doomed) ORDER BY id LIMIT ?",
+        (feed, reason, limit),
     )
     return [row[0] for row in rows]
 
@@ -174,6 +201,7 @@ def delete(db: sqlite3.Connection, feed: int, ids: Sequence[str], mark: Mark | N
     )
     db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", keys)
     db.executemany("DELETE FROM dead WHERE feed = ? AND id = ?", keys)
+    clear(db, feed, ids)
 
 
 def receipts(db: sqlite3.Connection, feed: int, after: str, limit: int) -> list[Receipt]:

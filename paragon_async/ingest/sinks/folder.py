@@ -116,8 +116,13 @@ class FolderSink:
     async def settle(self) -> None:
         """Flush all that was put, moved and removed, with one flush of the file system."""
         if self._unsettled:
-            await self._do(self._disk.sync_all, self.folder)
+            # Before the flush begins: what is put meanwhile waits for the next one.
             self._unsettled = False
+            try:
+                await self._do(self._disk.sync_all, self.folder)
+            except BaseException:
+                self._unsettled = True
+                raise
 
     async def remove(self, record_id: str, keep: str | None = None) -> None:
         """Remove a record's contents, all but *keep*."""
@@ -169,6 +174,8 @@ class FolderSink:
         made |= self._disk.make_folder(self._records)
         if made:
             self._disk.sync_folder(self.folder)
+        # Folders of records that a run made and was killed before it flushed their names.
+        self._disk.sync_folder(self._files)
 
     def _sweep(self) -> None:
         """Remove what a run of this feed that was killed left on its way; other feeds may run."""

@@ -133,7 +133,7 @@ class ParquetSegments(Places):
 
     def _held(self, path: Path, size: int) -> Held:  # noqa: ARG002  # a file is one whole
         held = Held()
-        for batch in self._arrow.batches(path, checked=True):
+        for batch in self._arrow.batches(path):
             held.last.update(dict.fromkeys(batch.column("id").to_pylist()))
         return held
 
@@ -240,14 +240,12 @@ class _Arrow:
         with self.pa.OSFile(os.fspath(path)) as file, self.pq.ParquetFile(file) as parquet:
             return bool(parquet.schema_arrow.equals(self.schema))
 
-    def batches(
-        self, path: Path, columns: list[str] | None = None, *, checked: bool = False
-    ) -> Iterator[Any]:
-        """Yield the rows of *path* in small batches, all columns or some; *checked* by checksums."""
+    def batches(self, path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+        """Yield the rows of *path* in small batches, all columns or some, checked by checksums."""
         try:
             with (
                 self.pa.OSFile(os.fspath(path)) as file,
-                self.pq.ParquetFile(file, page_checksum_verification=checked) as parquet,
+                self.pq.ParquetFile(file, page_checksum_verification=True) as parquet,
             ):
                 yield from parquet.iter_batches(_READ_ROWS, columns=columns, use_threads=False)
         except self.error as error:
