@@ -75,6 +75,20 @@ class Book:
         """Note dead letters alone."""
         await self._database.run(lambda db: letters.bury(db, self.number, dead))
 
+    async def claim(self, id_: str) -> None:
+        """Note that a record is said to be gone."""
+        await self._database.run(lambda db: letters.claim(db, self.number, id_))
+
+    async def claims(self, limit: int) -> list[str]:
+        """Return ids that are said to be gone, at most *limit*."""
+        return await self._database.run(lambda db: letters.claims(db, self.number, limit))
+
+    async def settle_claims(self, asked: Collection[str], open_: Collection[str]) -> bool:
+        """Forget claims that were asked for, but for those left open; tell whether new ones wait."""
+        return await self._database.run(
+            lambda db: letters.settle_claims(db, self.number, asked, open_)
+        )
+
     async def alive(self) -> int:
         """Return how many records the mirror holds."""
         return await self._database.run(lambda db: statements.alive(db, self.number))

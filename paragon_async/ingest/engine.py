@@ -12,10 +12,11 @@ fuse, tidies the rows, and reports.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn, Self
 
@@ -28,9 +29,13 @@ from paragon_async.errors import (
     ConfigurationError,
     IngestError,
     ParagonError,
+    RateLimitError,
+    ServerError,
     SyncFailedError,
+    TransportError,
 )
 from paragon_async.ingest import refresh
+from paragon_async.ingest.book import Book
 from paragon_async.ingest.frontier import Frontier
 from paragon_async.ingest.hints import Hints
 from paragon_async.ingest.refresh import Verified
@@ -97,6 +102,7 @@ class Ingest:
         self._on_progress = on_progress
         self._clock = clock or SystemClock()
         self._tally = Tally(clock=self._clock)
+        self._hints = Hints(self.feed)
         self._setup = Setup(
             user=user,
             feed=self.feed,
@@ -226,7 +232,8 @@ class Ingest:
         A run begins *every* seconds, and as soon as one of *events* tells of this sync, but never
         within *pause* seconds of the last one: whoever can send events cannot cause more calls than
         that. A record that is said to be deleted is deleted when the feed says so, or when the API
-        answers 404 for it, at most a hundred questions a run.
+        answers 404 for it, at most a hundred questions a run; the claim is kept in the state until
+        then. To miss no event, call `hear` before the receiver serves.
 
         A service that does not answer, or that is in trouble, is tried again after *pause* seconds,
         then twice as many, up to five minutes; *on_error* hears of it, with the seconds. All else is
@@ -234,44 +241,56 @@ class Ingest:
         """
         if not (0 < pause < math.inf and 0 < every < math.inf):
             raise ConfigurationError("every and pause are seconds, above 0")
-        hints = Hints(self.feed, events) if events else None
+        if events:
+            self.hear(events)
+        with contextlib.suppress(ServerError, TransportError, RateLimitError):
+            # A mistyped sync ends here, before anything is made; a service in trouble is waited for.
+            await self._start()
         failures = 0
-        async with self._setup.state:
-            while True:
-                said_gone = hints.take(_MOST_QUESTIONS) if hints else []
-                try:
-                    reports = [await self.run(), *await self._confirm(said_gone)]
-                except ParagonError as error:
-                    if not error.retryable:
-                        raise
-                    if hints:
-                        hints.put_back(said_gone)
-                    wait = min(pause * 2**failures, _LONGEST_WAIT)
-                    failures = min(failures + 1, _MOST_DOUBLINGS)
-                    if on_error:
-                        on_error(error, wait)
-                    await self._clock.sleep(wait)
-                    continue
-                failures = 0
-                if on_report:
-                    for report in reports:
-                        on_report(report)
-                await self._clock.sleep(pause)
-                if hints:
-                    await hints.wait(every)
-                else:
-                    await self._clock.sleep(max(0.0, every - pause))
+        async with self._setup.state as state:
+            book = await state.book(self.feed, self._setup.sink.identity)
+            self._hints.begin(book)
+            try:
+                while True:
+                    self._hints.begin_anew()
+                    try:
+                        report = await self.run()
+                        failures = 0
+                        if on_report:
+                            on_report(report)
+                        await self._confirm(book, on_report)
+                    except ParagonError as error:
+                        if not error.retryable:
+                            raise
+                        wait = min(pause * 2**failures, _LONGEST_WAIT)
+                        failures = min(failures + 1, _MOST_DOUBLINGS)
+                        if on_error:
+                            on_error(error, wait)
+                        await self._clock.sleep(wait)
+                        continue
+                    await self._clock.sleep(pause)
+                    await self._hints.wait(max(pause, every - pause))
+            finally:
+                self._hints.end()
 
-    async def _confirm(self, ids: Sequence[str]) -> list[Report]:
-        """Ask for records that are said to be gone and are in the mirror; report what was deleted."""
-        if not ids:
-            return []
+    def hear(self, router: Router) -> None:
+        """Take the events of *router* for hints: call it before the receiver serves, then `follow`."""
+        self._hints.hear(router)
+
+    async def _confirm(self, book: Book, on_report: Callable[[Report], None] | None) -> None:
+        """Ask for records that are said to be gone; report when any of them was deleted."""
+        asked = await book.claims(_MOST_QUESTIONS)
+        if not asked:
+            return
+        failed: list[str] = []
         async with self._open("confirm") as run:
-            known = await run.book.look(ids)
-            await run.again([i for i in ids if i in known and known[i].digest is not None])
+            await run.again(asked, failed)
             await run.delete(GONE)
             report = run.tally.report
-        return [report] if report.deleted else []
+        if await book.settle_claims(asked, failed):
+            self._hints.wake()
+        if report.deleted and on_report:
+            on_report(report)
 
     async def _start(self) -> SyncStatus:
         """Ask how the sync stands: a mistyped one ends here, before anything is made."""

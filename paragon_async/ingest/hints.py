@@ -1,37 +1,58 @@
 """What webhooks say of one feed. It is a hint, never the truth: it causes a pull, and nothing else.
 
 Anybody who knows the address of a receiver can send anything. So an event of another sync or user is
-ignored; many events make one pull, and pulls have a pause between them; a delete is only ever a record
-to be asked for, which the API's own 404 has to confirm.
+ignored; many events make one pull, and pulls have a pause between them; a delete is only ever a claim,
+kept in the state until the API's own answer settled it.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from paragon_async.ingest.book import Book
 from paragon_async.ingest.values import Feed
 from paragon_async.webhooks.events import Event, RecordDeleted
 from paragon_async.webhooks.router import Router
 
-_MOST_DELETES = 1000
-
 
 class Hints:
-    """Hears of one *feed* from a router's events: `Hints(feed, router)`."""
+    """Hears of one *feed* from the events of routers: `hear(router)`, any number of times."""
 
-    def __init__(self, feed: Feed, router: Router) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._changed = asyncio.Event()
-        self._gone: dict[str, None] = {}
-        router.on(Event)(self.note)
+        self._begun = asyncio.Event()
+        self._book: Book | None = None
+        self._routers: list[Router] = []
+
+    def hear(self, router: Router) -> None:
+        """Register with *router*, once."""
+        if not any(router is known for known in self._routers):
+            self._routers.append(router)
+            router.on(Event)(self.note)
+
+    def begin(self, book: Book) -> None:
+        """Keep claims in *book* from now on; whoever brought one waits until then."""
+        self._book = book
+        self._begun.set()
+
+    def end(self) -> None:
+        """Keep no claims any more; an event that brings one is not done until somebody does."""
+        self._book = None
+        self._begun.clear()
 
     async def note(self, event: Event) -> None:
-        """Take note of an event, if it is of this feed."""
-        if event.sync_id != self._feed.sync or event.user_id not in {None, self._feed.user}:
+        """Take note of an event, if it is of this feed; a claim is durable when this returns."""
+        if not self._is_ours(event):
             return
-        # More than these are found by the pull, or by the next reconcile: memory is bounded.
-        if isinstance(event, RecordDeleted) and len(self._gone) < _MOST_DELETES:
-            self._gone[event.record_id] = None
+        if isinstance(event, RecordDeleted):
+            while (book := self._book) is None:
+                await self._begun.wait()
+            await book.claim(event.record_id)
+        self._changed.set()
+
+    def wake(self) -> None:
+        """End the next wait at once: something is left to do."""
         self._changed.set()
 
     async def wait(self, seconds: float) -> None:
@@ -42,14 +63,14 @@ class Hints:
         except TimeoutError:
             return
 
-    def take(self, most: int) -> list[str]:
-        """Begin anew, and return at most *most* ids that were said to be gone; the others wait."""
+    def begin_anew(self) -> None:
+        """Count only hints that come from now on."""
         self._changed.clear()
-        gone = list(self._gone)[:most]
-        for id_ in gone:
-            del self._gone[id_]
-        return gone
 
-    def put_back(self, gone: list[str]) -> None:
-        """Take note once more of ids that could not be asked for."""
-        self._gone = dict.fromkeys(gone) | self._gone
+    def _is_ours(self, event: Event) -> bool:
+        """Tell whether an event is of this feed; older ones name the user alone."""
+        if event.user_id not in {None, self._feed.user}:
+            return False
+        return event.sync_id == self._feed.sync or (
+            event.sync_id is None and event.user_id is not None
+        )

@@ -1,4 +1,4 @@
-"""The SQL over dead letters: what could not be mirrored, why, and when it is tried again."""
+"""The SQL over what is still to be settled: dead letters, and claims that records are gone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from paragon_async.ingest.values import DeadLetter
 
 _ATTEMPTS = 10
 _FIRST_WAIT = 15
+_CLAIMS = 10_000
+_CLAIM_TRIES = 10
 
 
 def heal(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
@@ -69,3 +71,39 @@ def count_letters(db: sqlite3.Connection, feed: int) -> int:
     """Return how many dead letters there are."""
     row = db.execute("SELECT count(*) FROM dead WHERE feed = ?", (feed,)).fetchone()
     return int(row[0])
+
+
+def claim(db: sqlite3.Connection, feed: int, id_: str) -> None:
+    """Note that a record is said to be gone, if it is one of the mirror's; claims are bounded."""
+    db.execute(
+        "INSERT OR IGNORE INTO claims(feed, id) SELECT feed, id FROM records "
+        "WHERE feed = ? AND id = ? AND deleted_at IS NULL "
+        "AND (SELECT count(*) FROM claims WHERE feed = ?) < ?",
+        (feed, id_, feed, _CLAIMS),
+    )
+
+
+def claims(db: sqlite3.Connection, feed: int, limit: int) -> list[str]:
+    """Return ids that are said to be gone, those never asked for first."""
+    rows = db.execute(
+        "SELECT id FROM claims WHERE feed = ? ORDER BY tries, id LIMIT ?", (feed, limit)
+    )
+    return [row[0] for row in rows]
+
+
+def settle_claims(
+    db: sqlite3.Connection, feed: int, asked: Collection[str], open_: Collection[str]
+) -> bool:
+    """Forget claims that were *asked*, those *open_* after a few times; tell whether new ones wait."""
+    left = set(open_)
+    db.executemany(
+        "DELETE FROM claims WHERE feed = ? AND id = ?", [(feed, i) for i in asked if i not in left]
+    )
+    db.executemany(
+        "UPDATE claims SET tries = tries + 1 WHERE feed = ? AND id = ?", [(feed, i) for i in left]
+    )
+    db.execute("DELETE FROM claims WHERE feed = ? AND tries >= ?", (feed, _CLAIM_TRIES))
+    waiting = db.execute(
+        "SELECT 1 FROM claims WHERE feed = ? AND tries = 0 LIMIT 1", (feed,)
+    ).fetchone()
+    return waiting is not None

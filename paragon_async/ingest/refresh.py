@@ -77,12 +77,19 @@ async def _examine(
 
 
 async def again(
-    user: ConnectedUser, sync_id: str, book: Book, ids: Sequence[str]
+    user: ConnectedUser,
+    sync_id: str,
+    book: Book,
+    ids: Sequence[str],
+    failed: list[str] | None = None,
 ) -> AsyncGenerator[Page[Record], None]:
-    """Yield records by id; one that is gone comes as a tombstone, one that is refused not at all."""
+    """Yield records by id; one that is gone comes as a tombstone, one that is refused not at all.
+
+    Where *failed* is given, ids for which the service has no answer are put there, instead of raising.
+    """
     for start in range(0, len(ids), _AT_ONCE):
         block = ids[start : start + _AT_ONCE]
-        records = await _gather(user, sync_id, book, block)
+        records = await _gather(user, sync_id, book, block, failed)
         if any(record.deleted for record in records):
             # A sync that is gone answers 404 for every record: that deletes nothing.
             await user.syncs.status(sync_id)
@@ -90,7 +97,7 @@ async def again(
 
 
 async def _gather(
-    user: ConnectedUser, sync_id: str, book: Book, ids: Sequence[str]
+    user: ConnectedUser, sync_id: str, book: Book, ids: Sequence[str], failed: list[str] | None
 ) -> list[Record]:
     found: list[Record] = []
     turn = iter(ids)
@@ -102,6 +109,9 @@ async def _gather(
             except NotFoundError:
                 found.append(Record({"id": id_, "deleted": True}))
             except ApiError as error:
+                if failed is not None and not isinstance(error, AuthenticationError):
+                    failed.append(id_)
+                    continue
                 if error.retryable or isinstance(error, AuthenticationError):
                     raise
                 await book.bury([judge(error, Record({"id": id_}))])

@@ -101,10 +101,11 @@ class Run:
             walks=advances or pass_no is not None,
         ).run(pages)
 
-    async def again(self, ids: Sequence[str]) -> None:
-        """Ask for single records once more, and mirror them."""
+    async def again(self, ids: Sequence[str], failed: list[str] | None = None) -> None:
+        """Ask for single records once more, and mirror them; *failed* as for `refresh.again`."""
         if ids:
-            pages = refresh.again(self.setup.user, self.setup.feed.sync, self.book, ids)
+            setup = self.setup
+            pages = refresh.again(setup.user, setup.feed.sync, self.book, ids, failed)
             await self.pipe(pages, reason=GONE)
 
     async def mend(self) -> None:

@@ -6,6 +6,7 @@
     receipts   every content: version, path, size, hash, how it was verified
     dead       dead letters
     intents    records whose contents are being worked on: after a crash, what lies there is suspect
+    claims     records that a webhook said are gone, until the API was asked
     runs       what the last runs did
 
 A new file is made beside and renamed when it is whole, so an empty one is damage. Source: failures.md
@@ -54,6 +55,9 @@ CREATE TABLE dead(
   PRIMARY KEY(feed, id)) WITHOUT ROWID;
 CREATE TABLE intents(
   feed INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY(feed, id)) WITHOUT ROWID;
+CREATE TABLE claims(
+  feed INTEGER NOT NULL, id TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY(feed, id)) WITHOUT ROWID;
 CREATE TABLE runs(
   run INTEGER PRIMARY KEY, feed INTEGER NOT NULL, kind TEXT NOT NULL, started_at REAL NOT NULL,
   outcome TEXT NOT NULL, report TEXT NOT NULL);

@@ -12,13 +12,13 @@ from paragon_async.ingest.hints import Hints
 from paragon_async.ingest.values import Feed
 from paragon_async.webhooks.events import parse_event
 from paragon_async.webhooks.router import Router
-from tests.ingest.fakes import asked, contents, ingest, source
+from tests.ingest.fakes import asked, contents, ingest, quick_user, source
 
 FEED = Feed(project="p", user="user-1", sync="s-1")
 
 
 def event(name, record=None, *, sync="s-1", user="user-1"):
-    body = {"event": name, "syncInstanceId": sync, "user": {"id": user}}
+    body = {"event": name, "user": {"id": user}} | ({"syncInstanceId": sync} if sync else {})
     if record:
         body["data"] = {"recordId": record, "model": "files"}
     return parse_event(json.dumps(body).encode())
@@ -27,6 +27,12 @@ def event(name, record=None, *, sync="s-1", user="user-1"):
 @pytest.fixture
 def mirror(tmp_path):
     return tmp_path / "mirror"
+
+
+@pytest.fixture
+async def quick(emulator):
+    async with quick_user(emulator) as user:
+        yield user
 
 
 @contextlib.asynccontextmanager
@@ -42,14 +48,26 @@ async def following(ingest, **options):
             await task
 
 
+async def equal(mirror, folder):
+    """Wait until the mirror is its source."""
+    async with asyncio.timeout(30):
+        while True:
+            # A file may go while it is looked at.
+            with contextlib.suppress(FileNotFoundError):
+                if contents(mirror) == source(folder):
+                    return
+            await asyncio.sleep(0.02)
+
+
 async def test_a_hint_wakes_and_many_are_one():
     """Any number of events of the feed end one wait; the next one begins anew."""
     router = Router()
-    hints = Hints(FEED, router)
+    hints = Hints(FEED)
+    hints.hear(router)
     for number in range(50):
         await router.dispatch(event("record_updated", f"r{number}"))
     await hints.wait(30)
-    assert hints.take(100) == []
+    hints.begin_anew()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await hints.wait(30)
@@ -57,42 +75,50 @@ async def test_a_hint_wakes_and_many_are_one():
 
 async def test_time_wakes_too():
     """Without any event the wait ends with its time."""
-    hints = Hints(FEED, Router())
+    hints = Hints(FEED)
     async with asyncio.timeout(10):
         await hints.wait(0.01)
 
 
-@pytest.mark.parametrize("other", [{"sync": "s-2"}, {"user": "user-2"}])
-async def test_events_of_others_are_ignored(other):
-    """An event of another sync or user neither wakes nor is remembered."""
+@pytest.mark.parametrize(
+    ("other", "wakes"),
+    [
+        ({"sync": "s-2"}, False),
+        ({"user": "user-2"}, False),
+        ({"sync": None, "user": "user-2"}, False),
+        ({"sync": None}, True),
+        ({}, True),
+    ],
+)
+async def test_only_events_of_the_feed_wake(other, wakes):
+    """An event of another sync or user is ignored; one that names no sync goes by its user."""
     router = Router()
-    hints = Hints(FEED, router)
-    await router.dispatch(event("record_deleted", "r1", **other))
-    assert hints.take(100) == []
-    await router.dispatch(event("record_deleted", "r1"))
-    assert hints.take(100) == ["r1"]
+    hints = Hints(FEED)
+    hints.hear(router)
+    await router.dispatch(event("record_updated", "r1", **other))
+    woken = asyncio.create_task(hints.wait(30))
+    await asyncio.sleep(0.02)
+    assert woken.done() == wakes
+    woken.cancel()
 
 
-async def test_what_is_said_to_be_gone_is_bounded():
-    """However many deletes are claimed, a bounded number is remembered."""
+class Counting(Hints):
+    """Hints that count what they are told."""
+
+    told = 0
+
+    async def note(self, event):
+        self.told += 1
+
+
+async def test_hearing_twice_is_hearing_once():
+    """However often an ingest follows a router, it has one handler there."""
     router = Router()
-    hints = Hints(FEED, router)
-    for number in range(3000):
-        await router.dispatch(event("record_deleted", f"r{number}"))
-    assert len(hints.take(600)) == 600
-    assert len(hints.take(600)) == 400
-
-
-async def test_what_could_not_be_asked_for_is_not_forgotten():
-    """Ids that are put back are first in line, each once."""
-    router = Router()
-    hints = Hints(FEED, router)
-    for one in "abc":
-        await router.dispatch(event("record_deleted", one))
-    taken = hints.take(2)
-    await router.dispatch(event("record_deleted", "a"))
-    hints.put_back(taken)
-    assert hints.take(9) == ["a", "b", "c"]
+    hints = Counting(FEED)
+    for _ in range(3):
+        hints.hear(router)
+    await router.dispatch(event("record_updated", "r1"))
+    assert hints.told == 1
 
 
 async def test_an_event_brings_the_change_at_once(user, sync_id, mirror, folder, emulator):
@@ -151,6 +177,62 @@ async def test_a_forged_delete_is_asked_for_and_not_believed(
         await reports.get()
     assert contents(mirror) == source(folder)
     assert asked(emulator, f"/records/{victim}") == 1
+
+
+async def test_many_deletes_are_all_asked_for(user, sync_id, mirror, folder, emulator):
+    """More deletes than one run may ask for are asked for by the next ones, without more events."""
+    for number in range(230):
+        (folder / f"{number}.txt").write_text(str(number))
+    await emulator.refresh()
+    router = Router()
+    working = ingest(user, sync_id, mirror, fuse=None)
+    async with following(working, every=3600, pause=0.01, events=router) as reports:
+        await reports.get()
+        gone = [p.parent.name for p in (mirror / "files").glob("*/[0-9]*.txt")]
+        for number in range(230):
+            (folder / f"{number}.txt").unlink()
+        emulator.fault(path="*/records", edit=_without_tombstones, times=None)
+        await emulator.refresh()
+        for one in gone:
+            await router.dispatch(event("record_deleted", one, sync=sync_id))
+        await equal(mirror, folder)
+
+
+async def test_a_claim_outlives_the_process(user, sync_id, mirror, folder, emulator):
+    """A delete whose event was taken is asked for by the next process, whatever ended the first."""
+    router = Router()
+    async with following(
+        ingest(user, sync_id, mirror), every=3600, pause=3600, events=router
+    ) as reports:
+        await reports.get()
+        victim = next(p.parent.name for p in (mirror / "files").glob("*/hello.txt"))
+        emulator.fault(path="*/records", edit=_without_tombstones, times=None)
+        (folder / "hello.txt").unlink()
+        await emulator.refresh()
+        await router.dispatch(event("record_deleted", victim, sync=sync_id))
+    assert "hello.txt" in contents(mirror)
+    async with following(ingest(user, sync_id, mirror), every=3600, pause=0.01):
+        await equal(mirror, folder)
+
+
+async def test_a_claim_without_an_answer_stops_nothing(quick, sync_id, mirror, folder, emulator):
+    """A record for which the API has only 503 neither delays the mirror nor loses a report."""
+    router = Router()
+    async with following(
+        ingest(quick, sync_id, mirror), every=3600, pause=0.01, events=router
+    ) as reports:
+        assert (await reports.get()).created == 7
+        victim = next((mirror / "files").iterdir()).name
+        emulator.fault(path=f"*/records/{victim}", status=503, times=None)
+        (folder / "new.txt").write_text("new")
+        await emulator.refresh()
+        await router.dispatch(event("record_deleted", victim, sync=sync_id))
+        assert (await reports.get()).created == 1
+        (folder / "newer.txt").write_text("newer")
+        await emulator.refresh()
+        await router.dispatch(event("record_updated", "x", sync=sync_id))
+        assert (await reports.get()).created == 1
+    assert contents(mirror) == source(folder)
 
 
 async def test_a_delete_that_the_api_confirms(user, sync_id, mirror, folder, emulator):

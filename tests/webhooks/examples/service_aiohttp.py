@@ -23,14 +23,18 @@ SYNC, USER, MIRROR, SECRET = (
 router = Router()
 
 
+def end(following):
+    """End the service when nothing can be mirrored; a moment later, when it has surely started."""
+    if not following.cancelled():
+        asyncio.get_running_loop().call_later(1, signal.raise_signal, signal.SIGTERM)
+
+
 async def mirroring(_):
     async with Paragon() as paragon:
         ingest = Ingest(paragon.user(USER), SYNC, MIRROR, MIRROR)
-        following = asyncio.create_task(ingest.follow(every=3600, events=router))
-        # What cannot be mirrored ends the service, for whoever watches over it to see.
-        following.add_done_callback(
-            lambda task: task.cancelled() or signal.raise_signal(signal.SIGTERM)
-        )
+        ingest.hear(router)
+        following = asyncio.create_task(ingest.follow(every=3600))
+        following.add_done_callback(end)
         yield
         following.cancel()
         await asyncio.wait([following])
