@@ -45,15 +45,9 @@ class Book:
         """Return what is known of *ids*."""
         return await self._database.run(lambda db: statements.look(db, self.number, ids))
 
-    async def receive(self, receipt: Receipt, *, is_first: bool) -> None:
-        """Note a content that is durable; where it *is_first*, nothing else can lie beside it."""
-
-        def work(db: sqlite3.Connection) -> None:
-            statements.receive(db, self.number, [receipt])
-            if is_first:
-                statements.clear(db, self.number, [receipt.id])
-
-        await self._database.run(work)
+    async def receive(self, receipt: Receipt) -> None:
+        """Note a content that is durable; its record stays suspect until its row is, too."""
+        await self._database.run(lambda db: statements.receive(db, self.number, [receipt]))
 
     async def commit(self, batch: Batch) -> None:
         """Note what a page, or several, came to; the cursor with it."""
@@ -179,6 +173,11 @@ class Book:
     async def set_settings(self, settings: Mapping[str, Any]) -> None:
         """Note what the mirror is asked for."""
         await self._database.run(lambda db: feeds.set_settings(db, self.number, settings))
+
+    async def without_row(self, ids: Sequence[str]) -> list[str]:
+        """Return those of *ids* that are alive and whose row was lost."""
+        known = await self.look(ids)
+        return [id_ for id_, one in known.items() if one.digest == b""]
 
     async def still_owed(self, ids: Collection[str]) -> list[str]:
         """Return those of *ids* that are dead letters."""

@@ -129,11 +129,9 @@ class Contents:
         try:
             return await self._bring(record, known, progress)
         except ParagonError as error:
-            dead = judge(error, record)
-            is_old_there = known.receipt and await self._is_true(known, known.receipt)
             return Fetched(
-                receipt=known.receipt if is_old_there else None,
-                dead=dead,
+                dead=judge(error, record),
+                receipt=await self._left(record, known, error),
                 passing=error if error.retryable else None,
             )
 
@@ -144,9 +142,8 @@ class Contents:
         # Where the sink settles once a page, a receipt before that would promise too much; and until
         # the receipt names the new content, the old one is what the mirror has.
         if found.receipt and not self.sink.settles:
-            is_first = known.receipt is None and not known.is_suspect
-            await self.book.receive(found.receipt, is_first=is_first)
-            if not is_first:
+            await self.book.receive(found.receipt)
+            if known.receipt or known.is_suspect:
                 await self.sink.remove(record.id, found.receipt.path)
         return found
 
@@ -206,6 +203,17 @@ class Contents:
         # A sink that moved it left nothing; what cannot be removed is swept with the next opening.
         with contextlib.suppress(OSError):
             self.state.disk.unlink(path)
+
+    async def _left(self, record: Record, known: Known, error: ParagonError) -> Receipt | None:
+        """Return the receipt of the old content after a failure, if that is still what lies there."""
+        receipt = known.receipt
+        if receipt is None or not (known.is_suspect or isinstance(error, DestinationError)):
+            return receipt
+        if not await self.sink.holds(receipt.path, receipt.size, receipt.sha256):
+            return None
+        # What an earlier run may have put beside it goes now: nobody will look again.
+        await self.sink.remove(record.id, receipt.path)
+        return receipt
 
     async def _is_true(self, known: Known, receipt: Receipt) -> bool:
         """Tell whether a receipt can be believed: of a suspect, its content is read."""

@@ -191,7 +191,7 @@ class Ingest:
         and did not commit is dropped, as by every opening. What could not be fetched is a dead
         letter. Raises as `run`.
         """
-        async with self._open("verify") as run:
+        async with self._open("verify" if fetch else "look") as run:
             sink, book = self._setup.sink, run.book
             found = await refresh.examine(book, sink)
             if fetch and (found.damaged or found.places):
@@ -205,7 +205,7 @@ class Ingest:
                 await run.delete(GONE)
                 left = await book.without_receipt(list(found.damaged))
                 found.restored = len(found.damaged) - len(left)
-                found.is_mended = not await book.still_owed(owed)
+                found.is_mended = not await book.without_row(owed)
             report = run.tally.report
         found.dead_letters = report.dead_letters
         return found

@@ -123,7 +123,8 @@ class Pipeline:
                     job.strays.append(id_)
                 continue
             need = self.contents.plan(record, mine)
-            if isinstance(need, DeadLetter):
+            # What lies there of a suspect has to be looked at, however unreadable its record is.
+            if isinstance(need, DeadLetter) and not mine.is_suspect:
                 job.entries.append(
                     Entry(record=record, known=mine, receipt=mine.receipt, dead=need)
                 )

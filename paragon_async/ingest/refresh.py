@@ -14,7 +14,13 @@ import anyio
 import attrs
 
 from paragon_async.client import ConnectedUser
-from paragon_async.errors import ApiError, AuthenticationError, IngestError, NotFoundError
+from paragon_async.errors import (
+    AuthenticationError,
+    IngestError,
+    NotFoundError,
+    ParagonError,
+    TransportError,
+)
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.contents import judge
 from paragon_async.ingest.groups import first
@@ -25,6 +31,7 @@ from paragon_async.models import Page, Record, SyncStatus
 
 _AT_ONCE = 100
 _READERS = 4
+_PATIENCE = 20
 
 
 @attrs.define(kw_only=True)
@@ -100,6 +107,7 @@ async def _gather(
     user: ConnectedUser, sync_id: str, book: Book, ids: Sequence[str], failed: list[str] | None
 ) -> list[Record]:
     found: list[Record] = []
+    misses: list[str] = []
     turn = iter(ids)
 
     async def fetch() -> None:
@@ -108,13 +116,19 @@ async def _gather(
                 found.append(await user.records.get(sync_id, id_))
             except NotFoundError:
                 found.append(Record({"id": id_, "deleted": True}))
-            except ApiError as error:
+            except ParagonError as error:
                 if failed is not None and not isinstance(error, AuthenticationError):
                     failed.append(id_)
                     continue
-                if error.retryable or isinstance(error, AuthenticationError):
+                if isinstance(error, TransportError) and not error.sent:
                     raise
                 await book.bury([judge(error, Record({"id": id_}))])
+                # One record without an answer stops nothing; one after the other is no accident.
+                misses.append(id_)
+                if len(misses) >= _PATIENCE:
+                    raise
+            else:
+                misses.clear()
 
     await _side_by_side(fetch)
     return found

@@ -17,7 +17,7 @@ import attrs
 
 from paragon_async.client import ConnectedUser
 from paragon_async.clock import Clock
-from paragon_async.errors import DestinationError, IngestError, SinkError
+from paragon_async.errors import ConfigurationError, DestinationError, IngestError, SinkError
 from paragon_async.ingest import deletes, refresh
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.committer import Committer
@@ -167,10 +167,14 @@ async def _begin(setup: Setup, tally: Tally, book: Book, kind: str) -> Run:
         pipeline = settings.get("pipeline") or await _pipeline(setup)
         settings = {"contents": setup.mode, "pipeline": pipeline}
         await book.set_settings(settings)
+    elif kind != "look" and settings.get("contents", setup.mode) != setup.mode:
+        raise ConfigurationError(
+            f"this mirror was last run with contents={settings['contents']!r}: {kind} it with the same"
+        )
     tally.report.cursor = cursor
     known = await marks(book)
     await setup.sink.open(book.number, known)
-    if kind != "verify" and (lacking := await setup.sink.lacks(known)):
+    if kind not in {"verify", "look"} and (lacking := await setup.sink.lacks(known)):
         raise SinkError(
             f"{lacking[0]} of the mirror is missing or cut: verify the mirror, which mends it "
             "(paragon-async ingest verify)"

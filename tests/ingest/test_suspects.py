@@ -132,16 +132,89 @@ async def test_a_letter_of_a_record_that_has_no_row_is_healed(
     assert (await ingest(user, sync_id, mirror).verify()).is_good
 
 
-async def test_a_damaged_content_that_is_not_wanted_leaves(user, sync_id, mirror, folder, emulator):
-    """Verify without contents removes what is damaged: it is nobody's."""
+@pytest.mark.parametrize("kind", ["verify", "retry"])
+async def test_mending_goes_by_what_the_mirror_was_made_with(user, sync_id, mirror, kind):
+    """Verify and retry are refused in another mode than the mirror's: they would lose what is owed."""
     await ingest(user, sync_id, mirror).run()
-    next((mirror / "files").glob("*/hello.txt")).write_text("HELLO")
-    await ingest(user, sync_id, mirror, contents=False).verify()
-    assert "hello.txt" not in contents(mirror)
-    (folder / "hello.txt").rename(folder / "hi.txt")
+    with pytest.raises(ConfigurationError, match="contents=True"):
+        await getattr(ingest(user, sync_id, mirror, contents=False), kind)()
+
+
+async def test_a_failed_fetch_of_a_suspect_leaves_nothing_beside(
+    user, sync_id, mirror, folder, emulator, durability
+):
+    """A put without its receipt under another name, then no content: only the old one is left."""
+    await ingest(user, sync_id, mirror).run()
+    await changed(folder, emulator, "v2")
+    (folder / "hello.txt").rename(folder / "b.txt")
+    await emulator.refresh()
+    await cut_behind_put(user, sync_id, mirror, "b.txt", durability)
+    (folder / "b.txt").write_text("v3")
+    await emulator.refresh()
+    emulator.fault(path="*/content", status=403, times=1)
+    await ingest(user, sync_id, mirror).run()
+    (folder / "b.txt").write_text("hello")
+    await emulator.refresh()
+    (folder / "b.txt").rename(folder / "hello.txt")
+    await emulator.refresh()
+    await ingest(user, sync_id, mirror).run()
+    await ingest(user, sync_id, mirror).retry()
+    assert contents(mirror) == source(folder)
+
+
+async def test_an_unreadable_record_of_a_suspect_keeps_no_wrong_content(
+    user, sync_id, mirror, folder, emulator, durability
+):
+    """A record that cannot be decoded keeps its content only if that is its receipt's."""
+    await ingest(user, sync_id, mirror).run()
+    await changed(folder, emulator, "HELLO")
+    await cut_behind_put(user, sync_id, mirror, "hello.txt", durability)
+
+    def odd(page):
+        return {**page, "data": [{**r, "mimeType": {"a": 1}} for r in page["data"]]}
+
+    emulator.fault(path="*/records", edit=odd, times=1)
+    await ingest(user, sync_id, mirror).run()
+    assert "_file" not in rows(mirror)["hello.txt"] and "hello.txt" not in contents(mirror)
+    await ingest(user, sync_id, mirror).retry()
+    assert contents(mirror) == source(folder)
+
+
+@pytest.mark.parametrize("answer", [{"status": 500}, {"status": 200, "html": True}])
+@pytest.mark.parametrize("kind", ["run", "retry"])
+async def test_one_record_without_an_answer_stops_nothing(
+    emulator, sync_id, mirror, folder, answer, kind
+):
+    """A letter whose record the API cannot show waits; the others heal, and the feed is read."""
+    emulator.fault(path="*/content", status=403, times=2)
+    async with quick_user(emulator) as user:
+        await ingest(user, sync_id, mirror).run()
+        ask(mirror, "UPDATE dead SET passing = 1")
+        bad = ask(mirror, "SELECT id FROM dead")[0][0]
+        emulator.fault(path=f"*/records/{bad}", times=None, **answer)
+        (folder / "new.txt").write_text("new")
+        await emulator.refresh()
+        report = await getattr(ingest(user, sync_id, mirror), kind)()
+        assert report.dead_letters == 1
+        await ingest(user, sync_id, mirror).run()
+    assert len(contents(mirror)) == len(source(folder)) - 1
+
+
+async def test_a_receipt_without_a_row_is_found_without_its_tombstone(
+    user, sync_id, mirror, folder, emulator
+):
+    """A content whose page never came, and whose delete nobody told of, leaves with the next run."""
+    await cut_behind_put(user, sync_id, mirror, "large.bin", "file")
+    (folder / "hello.txt").unlink()
+
+    def hidden(page):
+        return {**page, "data": [r for r in page["data"] if not r.get("deleted")]}
+
+    emulator.fault(path="*/records", edit=hidden, times=None)
     await emulator.refresh()
     await ingest(user, sync_id, mirror).run()
     assert contents(mirror) == source(folder)
+    assert ask(mirror, "SELECT count(*) FROM receipts") == [(len(source(folder)),)]
 
 
 async def test_a_cut_feed_keeps_its_destination(paragon, user, sync_id, mirror, folder):
