@@ -104,7 +104,8 @@ class Probed(Inbox):
     """An inbox that lets *printer* show the probes of a new URL, which are answered and not kept."""
 
     def __init__(self, path: str | Path, *, printer: Printer, workers: int) -> None:
-        super().__init__(path, workers=workers)
+        # A terminal that nobody reads is waited for, and a forward has a limit of its own.
+        super().__init__(path, workers=workers, handler_timeout=None)
         self._printer = printer
         self._shown: set[asyncio.Task[None]] = set()
 

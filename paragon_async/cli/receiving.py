@@ -6,6 +6,7 @@ standard error is somebody's log, and what is shown is where the secret can be r
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ import attrs
 from paragon_async.auth import Secret
 from paragon_async.cli.address import Address
 from paragon_async.cli.outcome import plain
+from paragon_async.disk import SystemDisk
 from paragon_async.errors import ConfigurationError, ParagonError
 from paragon_async.webhooks import Inbox, Router, receiver, serving
 
@@ -55,16 +57,24 @@ def given(file: str | None) -> Secrets | None:
 
 
 def kept(file: Path) -> Secrets:
-    """Return the secrets of *file*; where there is none, one is made that only its owner can read."""
-    found = _read(file)
-    if found is not None:
-        return found
+    """Return the secrets of *file*; where there are none, one is made that only its owner can read."""
+    text = _text(file)
+    if text is not None and text.strip():
+        return _parted(text, str(file))
     made = secrets.token_urlsafe(_BYTES)
+    disk, beside = SystemDisk(), file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
     try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(number, "w", encoding="ascii") as opened:  # noqa: PTH123  # a descriptor
             opened.write(f"{made}\n")
+            opened.flush()
+            os.fsync(number)
+        # Whole or not there: half a secret would be taken for one.
+        disk.replace(beside, file)
+        disk.sync_folder(file.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            disk.unlink(beside)
         raise _refused("keep a secret in", file, error) from None
     return Secrets((Secret(made),), str(file))
 
@@ -126,15 +136,19 @@ def _announce(url: str, who: Secrets | None, *, quiet: bool) -> None:
 
 
 def _read(file: Path) -> Secrets | None:
+    text = _text(file)
+    return None if text is None else _parted(text, str(file))
+
+
+def _text(file: Path) -> str | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         raise ConfigurationError(f"the secret file {str(file)!r} is no text") from None
     except OSError as error:
         raise _refused("read the secret file", file, error) from None
-    return _parted(text, str(file))
 
 
 def _parted(text: str, place: str) -> Secrets:

@@ -64,14 +64,18 @@ _PIPELINES = {
 }
 
 
-def parse_event(body: bytes, *, limit: int = LARGEST_BODY, depth: int = DEEPEST) -> Event:
+def parse_event(
+    body: bytes | bytearray | memoryview, *, limit: int = LARGEST_BODY, depth: int = DEEPEST
+) -> Event:
     """Read one event from the body of a webhook.
 
     Accepts every variant that was seen of each event, at most *limit* bytes long and *depth*
-    objects and arrays deep. Raises `WebhookError`, and nothing else, for a body that is no event;
-    it says what is wrong and quotes at most 100 characters, all of them printable ASCII.
+    objects and arrays deep. Raises `WebhookError`, and nothing else, for a body that is no event,
+    or no bytes; it says what is wrong and quotes at most 100 characters, all of them printable ASCII.
     """
-    raw = _decode(body, limit, depth)
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise WebhookError(f"a body is bytes, not {type(body).__name__}")
+    raw = _decode(bytes(body), limit, depth)
     name = _name(raw)
     build = _BUILDERS.get(name)
     if build is None:

@@ -22,15 +22,24 @@ from aiohttp.abc import AbstractAccessLogger
 from paragon_async.auth import Secret
 from paragon_async.errors import ConfigurationError
 from paragon_async.webhooks.inbox import Inbox
-from paragon_async.webhooks.reception import CROWDED, HIDDEN, STORED, Answer, Reception
+from paragon_async.webhooks.reception import CROWDED, STORED, Answer, Reception
 from paragon_async.webhooks.router import Router
+from paragon_async.webhooks.veil import HIDDEN
 from paragon_async.webhooks.verify import Verifier
+
+try:
+    import resource
+except ModuleNotFoundError:  # pragma: no cover  # Windows
+    resource = None  # type: ignore[assignment]
 
 _access_log = logging.getLogger("paragon_async.webhooks.access")
 _server_log = logging.getLogger("paragon_async.webhooks.server")
 _LINGER = 1.0
 _LARGEST_FIELD = 8190
 _MOST_FIELDS = 64
+_MOST_CONNECTIONS = 256
+_MOST_TOLD = 16
+_HANDSHAKE = 10.0
 
 
 def receiver(
@@ -54,7 +63,8 @@ def receiver(
     read. A body may have *limit* bytes and take *timeout* seconds; *connections* of them may be in
     hand. An event is answered 200 as soon as it is durable in *inbox*; with *serve* the application
     opens the inbox when it starts, hands its events to *router*, and closes it when it stops: what is
-    being handled then comes again. Without *serve* all that is the caller's to do.
+    being handled then comes again. Should the serving of the inbox end before, every event is
+    answered 503. Without *serve* all that is the caller's to do.
 
     Raises `ConfigurationError` for options that cannot be, and where there are neither secrets nor
     verifiers and *insecure* does not say that this is meant. Starting it raises as `Inbox` does.
@@ -151,9 +161,22 @@ _server_log.addFilter(_Brief())
 
 
 class _Busy(asyncio.Protocol):
-    """Answers a connection too many, and closes it when its sender does, or a moment later."""
+    """Answers a connection too many, and closes it when its sender does, or a moment later.
+
+    Waiting takes a descriptor, so only some are told; beyond, a connection is closed at once.
+    """
+
+    def __init__(self, told: set[_Busy]) -> None:
+        self._told = told
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # the protocol's form
+        self._told.discard(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._told) >= _MOST_TOLD and isinstance(transport, asyncio.Transport):
+            transport.abort()
+            return
+        self._told.add(self)
         headers = {**CROWDED.headers, "Content-Length": len(CROWDED.body), "Connection": "close"}
         lines = ["HTTP/1.1 503 Service Unavailable", *(f"{k}: {v}" for k, v in headers.items())]
         if isinstance(transport, asyncio.Transport):
@@ -167,7 +190,7 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    connections: int = 1024,
+    connections: int | None = None,
     idle: float = 30.0,
     shutdown: float = 10.0,
     ssl_context: ssl.SSLContext | None = None,
@@ -175,10 +198,11 @@ async def serving(
     """Serve *app* while the block runs; the value is its URL, without a slash at the end.
 
     *port* 0 is any that is free. A connection that sends no whole header for *idle* seconds is
-    closed; of more than *connections* each gets a 503. Leaving waits up to *shutdown* seconds for
-    what is being answered. Raises `ConfigurationError` where *host* and *port* cannot be listened on,
-    and whatever starting the application raises. Every request is logged by `AccessLogger` to
-    `paragon_async.webhooks.access`.
+    closed; of more than *connections*, by default 256 or a quarter of the files that the process may
+    have open, whichever is less, some get a 503 and the others are closed at once. Leaving waits up
+    to *shutdown* seconds for what is being answered. Raises `ConfigurationError` where *host* and
+    *port* cannot be listened on, and whatever starting the application raises. Every request is
+    logged by `AccessLogger` to `paragon_async.webhooks.access`.
     """
     runner = web.AppRunner(
         app,
@@ -196,7 +220,8 @@ async def serving(
     )
     try:
         await runner.setup()
-        server = await _listen(runner, host, port, connections, ssl_context)
+        most = _affordable() if connections is None else connections
+        server = await _listen(runner, host, port, most, ssl_context)
         try:
             yield _url(server, host, secure=ssl_context is not None)
         finally:
@@ -212,14 +237,37 @@ async def _listen(
     if accept is None:
         raise ConfigurationError("the application did not start")
 
-    def admit() -> asyncio.BaseProtocol:
-        return _Busy() if len(accept.connections) >= connections else accept()
+    loop, told, coming = asyncio.get_running_loop(), set[_Busy](), 0
 
+    def admit() -> asyncio.BaseProtocol:
+        nonlocal coming
+        if len(accept.connections) + coming >= connections:
+            return _Busy(told)
+        # The server counts it a turn of the loop later, and many may come in one.
+        coming += 1
+        loop.call_soon(came)
+        return accept()
+
+    def came() -> None:
+        nonlocal coming
+        coming -= 1
+
+    patience = None if context is None else _HANDSHAKE
     try:
-        return await asyncio.get_running_loop().create_server(admit, host, port, ssl=context)
+        return await loop.create_server(
+            admit, host, port, ssl=context, ssl_handshake_timeout=patience
+        )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}") from None
+
+
+def _affordable() -> int:
+    """Return how many connections leave the rest of the process files to open."""
+    if resource is None:  # pragma: no cover  # Windows
+        return _MOST_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if soft < 0 else max(1, min(_MOST_CONNECTIONS, soft // 4))
 
 
 def _url(server: asyncio.Server, host: str, *, secure: bool) -> str:

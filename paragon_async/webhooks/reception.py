@@ -13,27 +13,25 @@ vendor send the same again, and then switch the webhook off. Source: failures.md
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
-from urllib.parse import quote
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 import attrs
 
 from paragon_async.auth import Secret
 from paragon_async.errors import ConfigurationError, WebhookError
 from paragon_async.webhooks.inbox import Inbox, InboxError
-from paragon_async.webhooks.router import Router
+from paragon_async.webhooks.router import Router, is_async
+from paragon_async.webhooks.veil import veiled
 from paragon_async.webhooks.verify import Verifier, matches, usable
 
-HIDDEN = "…"
 _LONGEST_REASON = 300
 _LONGEST_NUMBER = 18
 _RETRY_AFTER = 30
 _log = logging.getLogger("paragon_async.webhooks")
-_ACCESS_LOGS = ("aiohttp.access", "uvicorn.access", "hypercorn.access", "gunicorn.access")
 More = Callable[[], Awaitable[bytes | None]]
 
 
@@ -94,6 +92,9 @@ class Reception:
         given = secrets if isinstance(secrets, str) else tuple(secrets)
         self._secrets = usable(given) if given else ()
         self._verifiers = tuple(verifiers)
+        for verifier in self._verifiers:
+            if is_async(verifier):
+                raise ConfigurationError("a verifier is a plain function: nobody awaits its answer")
         if not (self._secrets or self._verifiers or insecure):
             raise ConfigurationError(
                 "anybody could send events: give secrets or verifiers, or say insecure=True"
@@ -110,10 +111,11 @@ class Reception:
         self._timeout = timeout
         self._connections = connections
         self._in_hand = 0
+        self._serving: asyncio.Task[None] | None = None
         if "{" in path or "}" in path:
             raise ConfigurationError("path is a plain path, without braces")
-        if self.in_path and any("/" in secret.reveal() for secret in self._secrets):
-            raise ConfigurationError("a secret in the path cannot hold a slash")
+        if self.in_path and any(set("/{}") & set(secret.reveal()) for secret in self._secrets):
+            raise ConfigurationError("a secret in the path cannot hold a slash or braces")
 
     def given(self, path: str) -> str | None:
         """Return the secret that a path names, "" where it names none; None for no path of ours."""
@@ -132,6 +134,9 @@ class Reception:
         refusal = self._refusal(given, headers)
         if refusal is not None:
             return refusal
+        if self._serving is not None and self._serving.done():
+            # It would be kept, and nobody would ever work on it.
+            return _NO_ROOM
         if self._in_hand >= self._connections:
             return _BUSY
         self._in_hand += 1
@@ -190,66 +195,33 @@ class Reception:
 
     @asynccontextmanager
     async def opened(self, router: Router, *, serve: bool) -> AsyncGenerator[None]:
-        """Keep the secrets out of the access logs; with *serve*, open the inbox and serve it."""
-        with self._veiled():
+        """Keep the secrets out of the servers' logs; with *serve*, open the inbox and serve it."""
+        with veiled(secret.reveal() for secret in self._secrets):
             if not serve:
                 yield
                 return
             async with self._inbox:
-                serving = asyncio.create_task(self._inbox.serve(router))
+                serving = self._serving = asyncio.create_task(self._inbox.serve(router))
                 serving.add_done_callback(_ended)
                 try:
                     yield
                 finally:
                     serving.cancel()
                     await asyncio.gather(serving, return_exceptions=True)
-
-    @contextmanager
-    def _veiled(self) -> Iterator[None]:
-        veil = _Veil([secret.reveal() for secret in self._secrets])
-        loggers = [logging.getLogger(name) for name in _ACCESS_LOGS]
-        for logger in loggers:
-            logger.addFilter(veil)
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(veil)
-
-
-class _Veil(logging.Filter):
-    """Hides secrets in the records of a server's own access log, which would show whole paths."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__()
-        self._words = {form for s in secrets for form in (s, quote(s), quote(s, safe=""))}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without secrets."""
-        for name, value in vars(record).items():
-            vars(record)[name] = self._hide(value)
-        return True
-
-    def _hide(self, value: Any) -> Any:
-        match value:
-            case str():
-                for word in self._words:
-                    value = value.replace(word, HIDDEN)
-                return value
-            case tuple():
-                return tuple(self._hide(part) for part in value)
-            case dict():
-                return {name: self._hide(part) for name, part in value.items()}
-            case _:
-                return value
+            self._serving = None
 
 
 def _verified(verifier: Verifier, headers: Mapping[str, str], body: bytes) -> bool:
     try:
-        return verifier(headers, body)
+        answer: object = verifier(headers, body)
     except Exception:  # noqa: BLE001  # whatever it is, nothing was proven
         _log.exception("a verifier failed; what it was to verify is refused")
         return False
+    if not isinstance(answer, bool):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        _log.error("a verifier answered neither True nor False; what it was to verify is refused")
+    return answer is True
 
 
 def _ended(serving: asyncio.Task[None]) -> None:

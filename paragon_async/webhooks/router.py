@@ -101,24 +101,30 @@ class Router:
         return any(isinstance(event, entry.kinds) for entry in self._entries)
 
     async def dispatch(
-        self, event: Event, *, only: Collection[str] | None = None
+        self,
+        event: Event,
+        *,
+        only: Collection[str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # each handler has this time, not the call
     ) -> tuple[Failure, ...]:
         """Run the handlers of *event*, one after the other; return what those raised that failed.
 
         A handler that fails stops no other. With *only*, handlers of other names are left out: give
-        it the names of those that failed to try just these again. Cancelling stops the handler that
-        runs, and those after it never start.
+        it the names of those that failed to try just these again. A handler that takes longer than
+        *timeout* seconds is cancelled, and has failed. Cancelling stops the handler that runs, and
+        those after it never start. Of what is no `Exception` only what ends the program passes
+        through: `KeyboardInterrupt`, `SystemExit`.
         """
         failures = []
         for entry in tuple(self._entries):
             if isinstance(event, entry.kinds) and (only is None or entry.name in only):
-                failure = await _run(entry, event)
+                failure = await _run(entry, event, timeout)
                 if failure:
                     failures.append(failure)
         return tuple(failures)
 
     def _register(self, handler: Handler[Any], kinds: tuple[type[Event], ...]) -> None:
-        if not _is_async(handler):
+        if not is_async(handler):
             raise ConfigurationError(f"{_name(handler)} is no handler: an `async def` is wanted")
         for entry in self._entries:
             if entry.handler == handler:
@@ -127,21 +133,32 @@ class Router:
         self._entries.append(_Entry(_name(handler), handler, kinds))
 
 
-async def _run(entry: _Entry, event: Event) -> Failure | None:
+async def _run(entry: _Entry, event: Event, seconds: float | None) -> Failure | None:
+    limit = asyncio.timeout(seconds)
     try:
-        await entry.handler(event)
+        async with limit:
+            await entry.handler(event)
     except asyncio.CancelledError as error:
         # A handler that awaited something which was cancelled raises this too, and fails with it.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         return Failure(entry.name, error)
-    except Exception as error:  # noqa: BLE001  # whatever one handler does, the others run
-        return Failure(entry.name, error)
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever one handler does, the others run
+        if not limit.expired():
+            return Failure(entry.name, error)
+    if limit.expired():
+        # Also one that caught its cancelling and returned: nobody knows what it left undone.
+        return Failure(entry.name, TimeoutError(f"it took longer than {seconds:g} s"))
     return None
 
 
-def _is_async(handler: object) -> bool:
+def is_async(handler: object) -> bool:
+    """Tell whether calling *handler* makes a coroutine, as far as can be seen beforehand."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
     called = getattr(type(handler), "__call__", None)  # noqa: B004  # an object may be called as a coroutine function
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)
 

@@ -35,7 +35,8 @@ class Verifier(Protocol):
         """Return whether to believe the request.
 
         The keys of *headers* are in lower case, *body* is as it was sent. Must neither wait nor
-        raise: a request that proves nothing is False.
+        raise: a request that proves nothing is False. Only True itself is believed, and an
+        `async def` is refused when the receiver is made.
         """
         ...
 

@@ -540,3 +540,27 @@ def test_a_name_that_is_not_there():
     """A name that the room does not have is missing as everywhere."""
     with pytest.raises(AttributeError, match="no attribute 'Outbox'"):
         webhooks.Outbox  # noqa: B018  # asking is what is tested
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_every_kind(kind):
+    """A body may be bytes, a bytearray or a memoryview."""
+    assert parse_event(kind(b'{"event": "x"}')) == UnknownEvent(name="x", raw={"event": "x"})
+
+
+@pytest.mark.parametrize("body", ['{"event": "x"}', None, 5, [1], {"event": "x"}], ids=repr)
+def test_no_bytes(body):
+    """What is no bytes is a WebhookError that names its type."""
+    with pytest.raises(WebhookError, match=f"not {type(body).__name__}$"):
+        parse_event(body)
+
+
+@pytest.mark.parametrize("digits", [19, 20, 40, 400, 4000])
+def test_large_numbers_elsewhere(digits):
+    """An integer beyond 64 bits in a field that nobody acts on makes no event a broken one."""
+    number = "9" * digits
+    body = (
+        f'{{"event": "record_updated", "data": {{"recordId": "r", "n": {number}}}, "m": -{number}}}'
+    )
+    found = parse_event(body.encode())
+    assert (found.record_id, found.raw["m"]) == ("r", -int(number))

@@ -433,6 +433,7 @@ OPTIONS = {
     "a word for secrets": ({"secrets": SECRET}, "one string"),
     "a short secret": ({"secrets": ["short"]}, "shorter"),
     "a slash": ({"secrets": [f"{SECRET}/{OTHER}"]}, "slash"),
+    "braces in a secret": ({"secrets": [f"{SECRET}{{x}}"]}, "braces"),
     "no header": ({"secrets": [SECRET], "header": " "}, "header"),
     "braces": ({"secrets": [SECRET], "path": "/{x}"}, "braces"),
     "limit": ({"secrets": [SECRET], "limit": 0}, "limit"),
