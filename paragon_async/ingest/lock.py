@@ -18,7 +18,7 @@ from paragon_async.errors import DestinationError, StateHeldError
 try:
     import fcntl
 except ModuleNotFoundError:  # pragma: no cover  # Windows: the epoch alone has to do
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 
 class Lock:

@@ -30,7 +30,7 @@ from paragon_async.webhooks.verify import Verifier
 try:
     import resource
 except ModuleNotFoundError:  # pragma: no cover  # Windows
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # Windows has none
 
 _access_log = logging.getLogger("paragon_async.webhooks.access")
 _server_log = logging.getLogger("paragon_async.webhooks.server")

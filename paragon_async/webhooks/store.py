@@ -30,7 +30,7 @@ from paragon_async.part import finished
 try:
     import fcntl
 except ModuleNotFoundError:  # pragma: no cover  # Windows: nothing keeps a second process out
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 APPLICATION = 0x50415749
 VERSION = 1

@@ -24,7 +24,7 @@ try:
 except (
     ModuleNotFoundError
 ):  # pragma: no cover  # Windows: two first runs at once are not told apart
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 OWNER = ".paragon-owner"
 _SHORTEST = 8
