@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from paragon_async import Paragon, ParagonError, Retry
 from paragon_async.emulator import Emulator
 from paragon_async.emulator.auth import new_signing_key
-from paragon_async.ingest import FolderSink, Ingest
+from paragon_async.ingest import Ingest
 from tests.conftest import PROJECT
+from tests.ingest.fakes import StoppingSink
 from tests.proofs.checker import Drive, whole
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
@@ -38,13 +39,14 @@ FAULTS = [
     {"path": "*/records", "html": True, "status": 200},
 ]
 STEP = st.one_of(
-    st.tuples(st.just("write"), FILES, st.binary(max_size=9)),
+    st.tuples(st.just("write"), FILES, st.sampled_from([b"", b"one", b"two", b"three" * 9])),
     st.tuples(st.just("remove"), FILES),
     st.tuples(st.just("rename"), FILES, FILES),
     st.tuples(st.just("fault"), st.sampled_from(FAULTS), st.integers(1, 3), st.integers(0, 3)),
     st.tuples(st.just("run"), st.integers(1, 4)),
     st.tuples(st.just("cancel"), st.integers(0, 40)),
-    st.tuples(st.just("reconcile")),
+    st.tuples(st.sampled_from(["reconcile", "retry", "verify"])),
+    st.tuples(st.just("stop"), st.sampled_from(["run", "reconcile", "retry"]), FILES),
 )
 
 
@@ -56,8 +58,8 @@ class World:
         self.emulator, self.user, self.sync_id = emulator, user, sync_id
         self.durability = durability
 
-    def ingest(self, concurrency=3):
-        sink = FolderSink(self.mirror, durability=self.durability)
+    def ingest(self, concurrency=3, stops=()):
+        sink = StoppingSink(self.mirror, set(stops), durability=self.durability)
         return Ingest(
             self.user,
             self.sync_id,
@@ -80,8 +82,11 @@ class World:
                 self.emulator.fault(**fault, times=times, skip=skip)
             case ("run", concurrency):
                 await self._tried(self.ingest(concurrency).run())
-            case ("reconcile",):
-                await self._tried(self.ingest().reconcile())
+            case ("reconcile" | "retry" | "verify" as kind,):
+                await self._tried(getattr(self.ingest(), kind)())
+            case ("stop", kind, name):
+                # As a kill would, right behind a content that has come into its place.
+                await self._tried(getattr(self.ingest(stops=[Path(name).name]), kind)())
             case ("cancel", ticks):
                 running = asyncio.ensure_future(self.ingest().run())
                 for _ in range(ticks):
@@ -134,7 +139,7 @@ async def play(steps, durability):
             await whole(Drive(world.drive, emulator, user, sync.id), world.mirror)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEP, min_size=4, max_size=20), durability=st.sampled_from(["file", "batch"]))
 def test_the_mirror_equals_the_source(steps, durability):
     """Whatever changed and failed in between: afterwards files, rows and receipts are the source's."""
