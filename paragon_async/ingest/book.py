@@ -184,9 +184,9 @@ class Book:
         known = await self.look(list(ids))
         return [id_ for id_, one in known.items() if one.is_dead]
 
-    async def was_cut(self) -> bool | None:
-        """Return whether the run before was cut off, None where there was none."""
-        return await self._database.run(lambda db: feeds.running(db, self.number))
+    async def is_new(self) -> bool:
+        """Tell whether no run of this feed ever began."""
+        return await self._database.run(lambda db: feeds.is_new(db, self.number))
 
     async def mark_running(self, is_running: bool) -> None:  # noqa: FBT001  # a value
         """Note that a run begins, or that it came to its end."""

@@ -64,15 +64,14 @@ _PIPELINES = _WITH_CONTENT | {"contacts", "companies", "deals", "custom_objects"
 class Need(enum.Enum):
     """What a record's content needs.
 
-    Nothing where none is wanted; dropping, where none is wanted and an old one is there; else it is
-    there under its name or another, or has to be fetched.
+    Nothing where none is wanted; dropping, where none is wanted and an old one is there; keeping,
+    where it is there under its name; else bringing.
     """
 
     NOTHING = enum.auto()
     DROP = enum.auto()
     KEEP = enum.auto()
-    MOVE = enum.auto()
-    FETCH = enum.auto()
+    BRING = enum.auto()
 
 
 @attrs.frozen(kw_only=True)
@@ -111,9 +110,8 @@ class Contents:
             subject.of(record)
         except DecodeError as error:
             return judge(error, record)
-        if receipt is None or is_old:
-            return Need.FETCH
-        return Need.KEEP if Path(receipt.path).name == _name(record) else Need.MOVE
+        is_there = receipt and not is_old and Path(receipt.path).name == _name(record)
+        return Need.KEEP if is_there else Need.BRING
 
     def _is_wanted(self, record: Record) -> bool:
         has_any = self.pipeline in _WITH_CONTENT if self.pipeline in _PIPELINES else True

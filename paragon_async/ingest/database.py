@@ -29,6 +29,7 @@ from paragon_async.errors import (
 )
 from paragon_async.ingest import schema
 from paragon_async.part import finished
+from paragon_async.sqlitefile import Connect, connect
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -44,10 +45,10 @@ class _Job:
 class Database:
     """An open state file and the one thread that talks to it."""
 
-    def __init__(self, path: Path, disk: Disk, connect: schema.Connect = schema.connect) -> None:
+    def __init__(self, path: Path, disk: Disk, connect_: Connect = connect) -> None:
         self._path = path
         self._disk = disk
-        self._connect = connect
+        self._connect = connect_
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._epoch = 0

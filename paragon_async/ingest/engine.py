@@ -28,6 +28,7 @@ from paragon_async.errors import (
     BadRequestError,
     ConfigurationError,
     IngestError,
+    NotFoundError,
     ParagonError,
     RateLimitError,
     ServerError,
@@ -294,7 +295,11 @@ class Ingest:
 
     async def _start(self) -> SyncStatus:
         """Ask how the sync stands: a mistyped one ends here, before anything is made."""
-        return await self._user.syncs.status(self.feed.sync)
+        try:
+            return await self._user.syncs.status(self.feed.sync)
+        except NotFoundError as error:
+            error.hint = "check the id of the sync, and that it is this user's"
+            raise
 
     def _pages(self, after: str | None) -> Pages:
         return self._user.records.pages(self.feed.sync, after=after, page_size=self._page_size)

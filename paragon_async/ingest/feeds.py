@@ -49,8 +49,7 @@ def find_feed(db: sqlite3.Connection, feed: Feed, sink: str, busy: Collection[Fe
 
 def _is_blank(db: sqlite3.Connection, feed: int) -> bool:
     """Tell whether no run of a feed ever began, so that nothing of it can lie anywhere."""
-    begun = db.execute("SELECT running IS NOT NULL FROM feeds WHERE feed = ?", (feed,)).fetchone()
-    return not begun[0] and not any(
+    return is_new(db, feed) and not any(
         db.execute(f"SELECT 1 FROM {table} WHERE feed = ? LIMIT 1", (feed,)).fetchone()  # noqa: S608  # constants
         for table in ("records", "receipts", "dead", "places")
     )
@@ -92,10 +91,10 @@ def cursor_of(db: sqlite3.Connection, number: int, feed: Feed) -> str | None:
     return found
 
 
-def running(db: sqlite3.Connection, feed: int) -> bool | None:
-    """Return whether the run before was cut off, None where there was none."""
-    row = db.execute("SELECT running FROM feeds WHERE feed = ?", (feed,)).fetchone()
-    return None if row[0] is None else bool(row[0])
+def is_new(db: sqlite3.Connection, feed: int) -> bool:
+    """Tell whether no run of a feed ever began."""
+    row = db.execute("SELECT running IS NULL FROM feeds WHERE feed = ?", (feed,)).fetchone()
+    return bool(row[0])
 
 
 def mark_running(db: sqlite3.Connection, feed: int, is_running: bool) -> None:  # noqa: FBT001  # a value

@@ -156,8 +156,7 @@ async def marks(book: Book) -> dict[str, int]:
 
 async def _begin(setup: Setup, tally: Tally, book: Book, kind: str) -> Run:
     cursor = await book.cursor()
-    was_cut = await book.was_cut()
-    await _claim(setup.sink, book, is_new=was_cut is None)
+    await _claim(setup.sink, book)
     settings = await book.settings()
     if kind in {"run", "reconcile"}:
         if settings.get("contents", setup.mode) != setup.mode:
@@ -195,7 +194,8 @@ async def _pipeline(setup: Setup) -> str | None:
     return next((sync.pipeline for sync in syncs if sync.id == setup.feed.sync), None)
 
 
-async def _claim(sink: Sink, book: Book, *, is_new: bool) -> None:
+async def _claim(sink: Sink, book: Book) -> None:
+    is_new = await book.is_new()
     try:
         await sink.claim(await book.owner(), is_new=is_new)
     except SinkError:

@@ -19,12 +19,12 @@ import anyio
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, IngestError
-from paragon_async.ingest import schema
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.database import Database
 from paragon_async.ingest.lock import Lock
 from paragon_async.ingest.values import Feed
 from paragon_async.part import in_thread
+from paragon_async.sqlitefile import Connect, connect
 
 HOME = ".paragon"
 
@@ -43,7 +43,7 @@ class State:
         folder: str | os.PathLike[str],
         *,
         disk: Disk | None = None,
-        connect: schema.Connect = schema.connect,
+        connect: Connect = connect,
     ) -> None:
         self.folder = Path(folder)
         self.disk = disk or SystemDisk()

@@ -23,12 +23,13 @@ from typing import Any, Self, TypeVar
 
 from paragon_async.clock import Clock, SystemClock
 from paragon_async.errors import ConfigurationError
+from paragon_async.sqlitefile import Connect, connect
 from paragon_async.webhooks import statements
 from paragon_async.webhooks.events import LARGEST_BODY, Event, WebhookVerification, parse_event
 from paragon_async.webhooks.handling import Problem, dispatched
 from paragon_async.webhooks.router import Router
 from paragon_async.webhooks.statements import Counts, Item, Parked, Room, Turn
-from paragon_async.webhooks.store import Connect, InboxError, InboxFullError, Store, Work, connect
+from paragon_async.webhooks.store import InboxError, InboxFullError, Store, Work
 
 __all__ = ["Counts", "Inbox", "InboxError", "InboxFullError", "Parked"]
 

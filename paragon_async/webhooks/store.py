@@ -12,9 +12,7 @@ import asyncio
 import contextlib
 import os
 import queue
-import secrets
 import sqlite3
-import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,20 +24,16 @@ import attrs
 from paragon_async.disk import SystemDisk
 from paragon_async.errors import ParagonError, WebhookError
 from paragon_async.part import finished
+from paragon_async.sqlitefile import Connect, Kind, connect
 
 try:
     import fcntl
 except ModuleNotFoundError:  # pragma: no cover  # Windows: nothing keeps a second process out
     fcntl = None  # type: ignore[assignment]  # Windows has none
 
-APPLICATION = 0x50415749
-VERSION = 1
 T = TypeVar("T")
-Connect = Callable[[str], sqlite3.Connection]
 Work = Callable[[sqlite3.Connection], T]
 _GROUP = 256
-_MAGIC = b"SQLite format 3\x00"
-_HEADER = 100
 _TABLES = """
 BEGIN;
 CREATE TABLE tally(name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
@@ -64,9 +58,15 @@ class InboxFullError(InboxError):
     """The inbox holds as many events as it may."""
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """Open a database, statements committing only where they are told to."""
-    return sqlite3.connect(path, isolation_level=None, uri=True, timeout=5)
+_INBOX = Kind(
+    noun="inbox",
+    application=0x50415749,
+    version=1,
+    tables=_TABLES,
+    mend="restore it, or move it aside and pull anew",
+    mode=0o600,
+    error=InboxError,
+)
 
 
 @attrs.frozen(eq=False)
@@ -123,7 +123,7 @@ class Store:
         with contextlib.ExitStack() as stack:
             try:
                 stack.callback(os.close, _locked(self._path))
-                database = _opened(self._path, self._connect)
+                database = _INBOX.prepare(self._path, SystemDisk(), self._connect)
                 stack.callback(database.close)
             except BaseException as error:  # noqa: BLE001  # the caller raises it
                 ready.set_exception(self._ours(error))
@@ -214,72 +214,3 @@ def _locked(path: Path) -> int:
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
     return file
-
-
-def _opened(path: Path, connect_: Connect) -> sqlite3.Connection:
-    if not path.exists():
-        _make(path, connect_)
-    _examine(path)
-    # Whoever may only read cannot tidy up a damaged file either.
-    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-    with contextlib.closing(connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")) as reader:
-        _check(reader, path)
-    found = connect_(f"{path.absolute().as_uri()}?mode=rw")
-    try:
-        found.execute("PRAGMA journal_mode = WAL").fetchone()
-        found.execute("PRAGMA synchronous = FULL")
-        found.execute("PRAGMA temp_store = MEMORY")
-        found.execute("PRAGMA trusted_schema = OFF")
-        found.execute("PRAGMA cell_size_check = ON")
-    except BaseException:
-        found.close()
-        raise
-    return found
-
-
-def _examine(path: Path) -> None:
-    with path.open("rb") as file:
-        header = file.read(_HEADER)
-    if len(header) < _HEADER:
-        raise InboxError(_damaged(path, "it is shorter than any database"))
-    if not header.startswith(_MAGIC):
-        raise InboxError(f"{str(path)!r} is no database: it was not made by this program")
-    version, application = struct.unpack_from(">I4xI", header, 60)
-    if application != APPLICATION:
-        raise InboxError(f"{str(path)!r} is no inbox of this program, it was left alone")
-    if version > VERSION:
-        raise InboxError(
-            f"{str(path)!r} was written by a newer version of paragon-async (inbox {version}, "
-            f"this one knows {VERSION}): upgrade paragon-async"
-        )
-
-
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    try:
-        answer = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise InboxError(_damaged(path, str(error))) from error
-    if answer != ("ok",):
-        raise InboxError(_damaged(path, str(answer[0]).splitlines()[0]))
-
-
-def _damaged(path: Path, how: str) -> str:
-    return f"the inbox {str(path)!r} is damaged ({how}): restore it, or move it aside and pull anew"
-
-
-def _make(path: Path, connect_: Connect) -> None:
-    """Make the file beside and rename it when it is whole, so that an empty one is damage."""
-    disk = SystemDisk()
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(connect_(beside.absolute().as_uri())) as database:
-            database.execute(f"PRAGMA application_id = {APPLICATION}")
-            database.execute(f"PRAGMA user_version = {VERSION}")
-            database.executescript(_TABLES)
-        disk.replace(beside, path)
-        disk.sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            disk.unlink(beside)
-        raise

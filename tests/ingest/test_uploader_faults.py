@@ -20,7 +20,7 @@ from paragon_async import (
     Timeouts,
 )
 from paragon_async.ingest import FolderSink, Ingest, State
-from paragon_async.ingest.schema import connect
+from paragon_async.sqlitefile import connect
 from tests.ingest.fakes import asked, contents, cursor, ingest, letters, quick_user, source
 
 

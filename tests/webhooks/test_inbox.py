@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paragon_async.errors import ConfigurationError, WebhookError
+from paragon_async.sqlitefile import connect
 from paragon_async.webhooks import Event, RecordUpdated, Router
 from paragon_async.webhooks.inbox import (
     Counts,
@@ -24,7 +25,6 @@ from paragon_async.webhooks.inbox import (
     InboxFullError,
     wait_after,
 )
-from paragon_async.webhooks.store import connect
 from tests.fakes import FakeClock
 from tests.webhooks.sending import NONSENSE, PROBE, Refusing, event, small_disk
 
