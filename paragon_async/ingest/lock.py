@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import socket
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,11 +23,16 @@ except ModuleNotFoundError:  # pragma: no cover  # Windows: the epoch alone has 
     fcntl = None  # type: ignore[assignment]  # Windows has none
 
 
+# A holder writes its name just after it has the lock: one that has not yet is asked again.
+_ASKED, _BETWEEN = 20, 0.01
+
+
 class Lock:
     """Holds a lock file while an ingest works. Both methods block, shortly."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._path = path
+        self._pause = pause
         self._file: int | None = None
 
     def take(self) -> None:
@@ -39,7 +46,7 @@ class Lock:
         try:
             _lock(file)
         except OSError:
-            holder = _holder(file)
+            holder = self._holder(file)
             os.close(file)
             raise StateHeldError(
                 f"the mirror at {str(self._path.parent.parent)!r} is in use: {holder} works on it; "
@@ -60,6 +67,13 @@ class Lock:
                 os.ftruncate(file, 0)
             os.close(file)
 
+    def _holder(self, file: int) -> str:
+        for _ in range(_ASKED):
+            if (holder := _named(file)) is not None:
+                return holder
+            self._pause(_BETWEEN)
+        return "another process"
+
 
 def _lock(file: int) -> None:
     if fcntl is not None:
@@ -71,9 +85,9 @@ def _me() -> dict[str, object]:
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
 
 
-def _holder(file: int) -> str:
+def _named(file: int) -> str | None:
     try:
         found = json.loads(os.pread(file, 4096, 0))
         return f"process {found['pid']} on {found['host']}, since {found['since']},"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return None

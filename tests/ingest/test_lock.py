@@ -104,9 +104,23 @@ def test_an_unreadable_holder_is_another_process(tmp_path):
     for text in ("", "[]", "{}", "\x00\xff", '"pid"'):
         path.write_text(text)
         with pytest.raises(StateHeldError, match="another process works on it") as caught:
-            Lock(path).take()
+            Lock(path, pause=lambda _: None).take()
         assert caught.value.holder == "another process"
     first.release()
+    first.release()
+
+
+def test_a_holder_that_has_not_said_who_it_is(tmp_path):
+    """Between a lock and the holder's name lies a moment: the refused asks again, and learns it."""
+    path = tmp_path / ".paragon" / "lock"
+    path.parent.mkdir()
+    first = Lock(path)
+    first.take()
+    said = path.read_text()
+    path.write_text("")
+    with pytest.raises(StateHeldError) as caught:
+        Lock(path, pause=lambda _: path.write_text(said)).take()
+    assert f"process {os.getpid()} on" in caught.value.holder
     first.release()
 
 
