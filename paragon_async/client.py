@@ -20,6 +20,7 @@ from paragon_async.api.syncs import Syncs
 from paragon_async.auth import FixedToken, SigningKey, TokenSource
 from paragon_async.clock import SystemClock
 from paragon_async.errors import ConfigurationError
+from paragon_async.part import Inline
 from paragon_async.transport.channel import Channel, Observer
 from paragon_async.transport.gate import Gate, Limits
 from paragon_async.transport.protocols import Session, Timeouts
@@ -87,6 +88,7 @@ class Paragon:
         if session is None or isinstance(session, aiohttp.ClientSession):
             session = AiohttpSession(self.base_url, timeouts, session)
         self._session = session
+        self._inline = Inline()
         self._channel = Channel(
             session=session,
             tokens=self._tokens,
@@ -107,7 +109,7 @@ class Paragon:
         return ConnectedUser(
             user_id or getattr(self._tokens, "user_id", None),
             Syncs(self._channel, user_id),
-            Records(self._channel, user_id),
+            Records(self._channel, user_id, self._inline),
             Permissions(self._channel, user_id),
             project_id,
         )

@@ -27,13 +27,14 @@ from paragon_async.errors import (
     ParagonError,
     TransportError,
 )
-from paragon_async.part import Part, in_thread
+from paragon_async.part import Inline, Part, in_thread
 from paragon_async.transport.protocols import Response
 
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
 Progress = Callable[[int, int | None], None]
 Durability = Literal["file", "none"]
 _BATCH = 1 << 20
+_SMALL = 256 << 10
 _WHOLE = 200
 _PARTIAL = 206
 _UNSATISFIABLE = 416
@@ -73,14 +74,15 @@ class Saved:
     """A file in its place. *verified_by* names the evidence that it agrees with.
 
     `length` stands for an announced length or a marked end of the body, `size` and the name of a
-    hash for what the record promised.
+    hash for what the record promised. *sha256* is None only where it was not wanted.
     """
 
     path: Path
     size: int
-    sha256: str
+    sha256: str | None
     content_type: str | None
     verified_by: tuple[str, ...]
+    record_id: str | None = None
 
     @property
     def verified(self) -> bool:
@@ -100,23 +102,29 @@ class _Facts:
 
 async def save(
     fetch: Fetch,
-    target: Path,
+    target: Callable[[], Path],
     evidence: Evidence,
     *,
     again: Again,
     progress: Progress | None = None,
     durability: Durability = "file",
+    sha256: bool = True,
+    record_id: str | None = None,
     disk: Disk | None = None,
+    inline: Inline | None = None,
 ) -> Saved:
     """Store a file at *target*, replacing what is there only when the new file is complete.
 
     *fetch* opens the content with the given request headers. A broken body is resumed or begun
     anew as long as *again* allows. With *durability* `file` the file and its name last through a
-    power cut once this returns; with `none` the caller sees to that. Raises `DownloadError` when the
-    disk refuses or the evidence contradicts. On any error, and when cancelled, the part file is
-    removed and the old file stays.
+    power cut once this returns; with `none` the caller sees to that, and *inline*, if given, finishes
+    small files. Without *sha256* only the hash that the evidence names is computed. Raises
+    `DownloadError` when the disk refuses or the evidence contradicts. On any error, and when
+    cancelled, the part file is removed and the old file stays.
     """
-    algorithms = {"sha256", evidence.algorithm or "sha256"}
+    algorithms = {"sha256"} if sha256 else set()
+    if evidence.digest and evidence.algorithm:
+        algorithms.add(evidence.algorithm)
     part = Part(target, algorithms, disk)
     facts = _Facts()
     try:
@@ -124,17 +132,21 @@ async def save(
 
         def finish() -> Saved:
             part.write(rest)
-            verified_by = judge(evidence, facts.framed, part.size, part.digests())
+            digests = part.digests()
+            verified_by = judge(evidence, facts.framed, part.size, digests)
             part.commit(durable=durability == "file")
-            sha256 = part.digests()["sha256"]
             return Saved(
-                path=target,
+                path=part.target,
                 size=part.size,
-                sha256=sha256,
+                sha256=digests.get("sha256"),
                 content_type=facts.content_type,
                 verified_by=verified_by,
+                record_id=record_id,
             )
 
+        # To flush is to wait for a device, which is never done in the loop.
+        if inline and durability == "none" and part.size + sum(map(len, rest)) <= _SMALL:
+            return await inline.run(finish)
         return await in_thread(finish)
     except BaseException:
         await part.abandon()

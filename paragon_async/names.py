@@ -30,7 +30,9 @@ def safe_name(label: str, fallback: str = "unnamed") -> str:
     changes nothing.
     """
     text = unicodedata.normalize("NFC", label)
-    text = "".join("_" if _is_harmful(c) else c for c in text)
+    # Most names are plain, and looking at each of their characters is what takes time.
+    if not (text.isascii() and text.isprintable() and _FORBIDDEN.isdisjoint(text)):
+        text = "".join("_" if _is_harmful(c) else c for c in text)
     text = _shorten(text.lstrip(" ")).rstrip(". ")
     if not text.strip("."):
         return safe_name(fallback, "unnamed") if fallback != label else "unnamed"

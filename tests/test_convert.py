@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -8,7 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paragon_async.convert import dump, either, kind_of, moment, parse, structure
+from paragon_async import Contact, Deal, File, Record, SyncStatus, Ticket
+from paragon_async.api.drafts import Drafted, Unread, decode, parser
+from paragon_async.api.shapes import envelope
+from paragon_async.convert import (
+    converter,
+    dump,
+    either,
+    hooks,
+    kind_of,
+    moment,
+    parse,
+    shape,
+    structure,
+    undisturbed,
+)
+from paragon_async.convert.scalars import Mismatch
 from paragon_async.errors import DecodeError, NotJsonError
 
 
@@ -65,6 +83,8 @@ BAD = [
     ({"id": "1", "tags": ["a", 1]}, "$.tags[1]", "a string is wanted, this is a number"),
     ({"id": "1", "table": []}, "$.table", "an object is wanted, this is an array"),
     ({"id": "1", "at": "yesterday"}, "$.at", "not a date"),
+    ({"id": "1", "ratio": 10**400}, "$.ratio", "too large a number"),
+    ({"id": "1", "at": "2025-07-07T25:00:00.0000000Z"}, "$.at", "not a date"),
     ({"id": "1", "at": []}, "$.at", "a date is wanted, this is an array"),
     ({"id": "1", "at": 1e300}, "$.at", "not a date"),
     (
@@ -102,12 +122,17 @@ NOON = datetime(2025, 7, 7, 12, tzinfo=UTC)
         1751889600,
         1751889600.0,
         1751889600000,
+        "2025-07-07T11:59:59.9999995Z",
+        "2025-07-07t12:00:00z",
+        "2025-07-07T12:00:00.000000+00:00",
+        "20250707T120000.000000000000000Z",
     ],
 )
 def test_dates(value):
-    """A moment comes from ISO with and without zone, from seconds and from milliseconds."""
-    assert moment(value) == NOON
-    assert moment(value).tzinfo is not None
+    """A moment comes from ISO with and without zone, from seconds and from milliseconds, rounded."""
+    for read in (moment(value), structure({"id": "1", "at": value}, Thing).at):
+        assert read == NOON
+        assert read.tzinfo is not None
 
 
 def test_days():
@@ -197,3 +222,309 @@ def test_helpers():
     assert kind_of(object()) == "object"
     assert either({"aB": 1, "a_b": 2}, "aB", "a_b") == 1
     assert either({"aB": None, "a_b": 2}, "aB", "a_b") == 2
+
+
+# The fast way against the obvious one.
+PLAIN, _ = hooks.make(quick=False)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+ZONED = r"20[12]\d-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-6]\d:[0-6]\d([.,]\d{1,9})?([Zz]|[+-]\d\d:?\d\d)?"
+NUMBER = st.integers(-(10**13), 10**13) | st.floats(allow_nan=False, allow_infinity=False)
+DATE = st.datetimes().map(datetime.isoformat) | st.from_regex(ZONED, fullmatch=True) | NUMBER
+COUNT = st.integers()
+
+
+def objects(**kinds):
+    """Objects of right values under any spelling, nulls, and at most one key or value that is odd."""
+    right = st.fixed_dictionaries(
+        {}, optional={key: kind | st.none() for key, kind in kinds.items()}
+    )
+    odd = st.dictionaries(
+        st.sampled_from([*kinds, "new", "extra", "é", "a-b"]), JSON | DATE, max_size=1
+    )
+    return st.builds(lambda one, other: one | other, right, odd)
+
+
+def some(kind):
+    return st.lists(kind, max_size=2)
+
+
+HASH = objects(type=TEXT, value=TEXT, checksum=TEXT)
+CASES = {
+    File: objects(id=TEXT, externalId=TEXT, name=TEXT, file_name=TEXT, size=COUNT, createdAt=DATE, updated_at=DATE,
+                  hash=HASH, parentId=TEXT, customFields=st.just({"a": 1}), deleted=st.booleans()),
+    Contact: objects(id=TEXT, emails=some(st.just({"email": "e"})), tags=some(TEXT), lastActivityAt=DATE),
+    Deal: objects(id=TEXT, amount=NUMBER, closeDate=DATE),
+    Ticket: objects(id=TEXT, status=st.just({}), assignees=some(st.just({}))),
+    SyncStatus: objects(status=TEXT, summary=objects(totalRecords=COUNT, lastSyncedAt=DATE)),
+    Thing: objects(id=TEXT, someName=TEXT, some_name=TEXT, ratio=COUNT, at=DATE, day=DATE, table=st.just({}),
+                   inner=objects(deepValue=COUNT), inners=some(objects(deep_value=COUNT)), anything=JSON),
+}  # fmt: skip
+
+
+def outcome(build):
+    """Tell what came of it, so that types and zones count too, or what was wrong and where."""
+    try:
+        made = build()
+    except Mismatch as mismatch:
+        return mismatch.place, mismatch.problem
+    except DecodeError as error:
+        return error.place.removeprefix("$.data"), error.problem
+    return repr(made), [getattr(one, "extra", None) for one in made], made
+
+
+@pytest.mark.parametrize("model", CASES, ids=lambda model: model.__name__)
+@given(data=st.data())
+def test_the_fast_way_is_the_obvious_way(model, data):
+    """Generated code gives what the obvious hooks give, whatever comes: equal values, equal errors."""
+    items = data.draw(some(CASES[model] | JSON))
+    for value, kind in [(items, list[model]), *((item, model) for item in items)]:
+        quick, plain = (
+            outcome(lambda on=on, v=value, k=kind: [on.structure(v, k)])
+            for on in (converter(), PLAIN)
+        )
+        assert quick == plain
+
+
+@pytest.mark.parametrize("model", CASES, ids=lambda model: model.__name__)
+@given(data=st.data())
+def test_from_bytes_is_from_json(model, data):
+    """A page decoded straight into drafts gives what it gives by way of its JSON."""
+    items = data.draw(some(CASES[model]))
+    paging = data.draw(st.none() | st.just({"cursor": "c", "remainingRecords": 1}))
+    body = dump({"data": items, "paging": paging})
+    page, plain = envelope(decode(body, model)), envelope(parse(body))
+    for fact in ("cursor", "remaining", "total", "is_empty"):
+        assert getattr(page, fact) == getattr(plain, fact)
+    quick = outcome(lambda: page.records(model))
+    assert quick == outcome(lambda: PLAIN.structure(items, list[model]))
+
+
+def told(parses, body):
+    """Tell what a page says of itself, and its records, or what is wrong with it."""
+    try:
+        page = envelope(parses(body))
+        facts = (page.cursor, page.remaining, page.total, page.is_empty)
+        return facts, [*page.records(File)]
+    except DecodeError as error:
+        return type(error), error.place, error.problem
+
+
+LARGE = "x" * 70_000
+
+
+@given(some(TEXT), st.none() | objects(cursor=TEXT, remainingRecords=COUNT, paging=JSON))
+def test_the_paging_first(names, paging):
+    """What is read first of a large page is what the whole page says, whatever its records hold."""
+    odd = {"paging": paging, 'a,"paging":': LARGE, "b": ',"paging":{}}'}
+    rows = [{"id": "1", "name": name, **odd} for name in names]
+    for page in ({"data": rows, "paging": paging}, {"data": rows, "paging": {}, "more": odd}):
+        assert told(parser(File), dump(page)) == told(parse, dump(page))
+
+
+@given(st.binary(min_size=1, max_size=2), st.integers(0, 300), st.booleans())
+def test_a_large_page_that_is_spoilt(noise, place, is_late):
+    """A page that is no JSON somewhere is refused in the same words, now or with its records."""
+    row = {"id": "1", "name": "n", "size": 5}
+    body = dump({"data": [row, {"id": LARGE}, row], "paging": {"cursor": "c"}})
+    at = len(body) - place % 100 if is_late else place
+    sent = body[:at] + noise + body[at:]
+    assert told(parser(File), sent) == told(parse, sent)
+
+
+def test_a_large_page_waits_with_its_records():
+    """Of a large page the paging is read at once, the records when they are wanted."""
+    rows = [ROW | {"name": LARGE}]
+    body = dump({"data": rows, "paging": {"cursor": "c", "remainingRecords": 3}})
+    for model in (File, Record):
+        assert isinstance(parser(model)(body), Unread)
+        page = envelope(parser(model)(body))
+        assert (page.cursor, page.remaining, page.is_empty) == ("c", 3, False)
+        assert [record.id for record in page.records(model)] == ["1"]
+    assert not isinstance(parser(File)(dump({"data": [], "paging": {"cursor": LARGE}})), Unread)
+
+
+ROW = {
+    "id": "1",
+    "externalId": "e",
+    "size": 5,
+    "createdAt": "2025-07-07T12:00:00Z",
+    "hash": {"type": "MD5"},
+}
+
+
+def page_of(*rows, **more):
+    return dump({"data": rows, **more})
+
+
+def test_what_is_in_order_takes_the_fast_way():
+    """A page in order is decoded into drafts, and objects come of it that cannot be told from others."""
+    page = parser(File)(page_of(ROW, ROW, paging=None))
+    assert isinstance(page, Drafted)
+    (made, _) = page.records()
+    assert made == PLAIN.structure(ROW, File) == shape(File).build(ROW)
+    assert type(made) is File
+    with pytest.raises(attrs.exceptions.FrozenAttributeError):
+        made.name = "x"
+    made.extra["mine"] = 1
+    assert page.records()[1].extra == {}
+
+
+def test_keys_in_another_way_of_writing_and_twice():
+    """JSON may write a key with escapes, or twice, when the last one counts; both ways agree."""
+    for row in (b'{"\\u0069d":"1"}', b'{"id":5,"id":"1"}', b'{"id":"1","name":"a","name":null}'):
+        body = b'{"data":[' + row + b"]}"
+        (made,) = envelope(parser(File)(body)).records(File)
+        assert made == File(id="1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page_of(ROW, meta={}),
+        b"\xef\xbb\xbf" + page_of(ROW),
+        page_of(ROW | {"name": "a", "fileName": "b"}),
+        page_of(ROW | {"createdAt": "2025-07-07"}),
+    ],
+)
+def test_what_is_good_and_unusual_takes_the_obvious_way(body):
+    """What drafts do not take is read as plain JSON, and nothing is lost."""
+    rows = json.loads(body.decode("utf-8-sig"))["data"]
+    page = envelope(parser(File)(body))
+    assert page.records(File) == PLAIN.structure(rows, list[File])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", page_of()[:-1] + b" x", b'{"data":[{"id":"\\ud800"}]}']
+)
+def test_bodies_that_are_no_page(body):
+    """The bytes of something else are refused as they are where there is no fast way."""
+
+    def of(parses):
+        try:
+            return envelope(parses(body))
+        except DecodeError as error:
+            return type(error), error.place, error.problem
+
+    assert of(parser(File)) == of(parse)
+
+
+@attrs.define
+class Learner:
+    id: str
+    other_name: str | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+def test_new_keys_are_learned():
+    """A key that is new costs one slow record; after it the fast way takes it, null or not."""
+    for value in ({"id": "1", "added": 1}, {"id": "1", "other_name": "a"}):
+        with pytest.raises(Exception, match="unknown field"):
+            shape(Learner).build(value)
+        slow = structure(value, Learner)
+        assert shape(Learner).build(value) == slow
+    assert shape(Learner).build({"id": "1", "added": None}).extra == {"added": None}
+    assert shape(Learner).build({"id": "1", "otherName": None, "other_name": "a"}).other_name == "a"
+    assert shape(Learner).build({"id": "1"}).extra == {}
+
+
+@attrs.define
+class Hoarder:
+    id: str
+
+
+def test_learning_has_a_bound():
+    """Keys without end, without measure or without a name are read all the same, and not remembered."""
+    for key in ("x" * 100, "a b", "", *(f"key{n}" for n in range(100))):
+        assert structure([{"id": "1", key: 1}], list[Hoarder]) == [Hoarder("1")]
+    assert len(shape(Hoarder).keys) == 17
+
+
+def _long(_, __, value):
+    if len(value) < 2:
+        raise ValueError("too short")
+
+
+@attrs.frozen
+class Own:
+    """A user's class with everything that a generated constructor could forget."""
+
+    _hidden: str = attrs.field(validator=_long)
+    upper: str = attrs.field(default="a", converter=str.upper)
+    made: int = attrs.field(init=False, default=3)
+    rows: set[int] = attrs.field(factory=set)
+    seen: list[str] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self):
+        self.seen.append("yes")
+
+
+def test_classes_of_others_are_called():
+    """A class that does more than store has its `__init__` called: converters, validators, what follows."""
+    value = {"_hidden": "long"}
+    assert shape(Own) is not None
+    assert structure(value, Own) == PLAIN.structure(value, Own) == Own("long")
+    assert structure(value, Own).upper == "A"
+    with pytest.raises(ValueError, match="too short"):
+        structure({"_hidden": "x"}, Own)
+
+
+@attrs.define
+class Leaning:
+    id: str
+    copy: str = attrs.Factory(lambda self: self.id, takes_self=True)
+
+
+@attrs.define
+class Bare:
+    id: str
+    extra: dict[str, Any]
+
+
+@attrs.define
+class Clash:
+    first: str | None = attrs.field(default=None, metadata={"aliases": ("second",)})
+    second: str | None = None
+    third: str | None = attrs.field(default=None, metadata={"aliases": ()})
+
+
+def test_classes_without_a_fast_way():
+    """A default that looks at the object, and an `extra` that is required, are for the obvious way."""
+    assert shape(Leaning) is shape(Bare) is shape(int) is None
+    assert structure([{"id": "1", "more": 1}], list[Leaning]) == [Leaning("1", "1")]
+    assert structure({"id": "1", "more": 1}, Bare) == Bare("1", {"more": 1})
+    assert isinstance(parser(Leaning)(page_of({"id": "1"})), dict)
+
+
+def test_an_alias_that_is_another_field():
+    """Where two fields claim a key, the later field has it, in both ways."""
+    value = {"first": "a", "second": "b", "third": "c"}
+    assert structure(value, Clash) == PLAIN.structure(value, Clash)
+
+
+def test_long_lists():
+    """A list of many is built like a list of few."""
+    assert structure([ROW] * 500, list[File]) == [PLAIN.structure(ROW, File)] * 500
+
+
+def test_many_threads():
+    """Threads that learn and build at the same time get what one gets."""
+    rows = [{"id": str(n), f"field{n % 7}": n} for n in range(300)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda row: structure(row, Thing), rows))
+    assert made == [PLAIN.structure(row, Thing) for row in rows]
+
+
+def test_the_collector_is_left_as_it_was():
+    """Inside, young objects are collected rarely; after it, as before, and never more often."""
+    usual = gc.get_threshold()
+    with pytest.raises(ZeroDivisionError), undisturbed(), undisturbed():
+        assert gc.get_threshold()[0] > usual[0]
+        raise ZeroDivisionError
+    assert gc.get_threshold() == usual
+    try:
+        for own in (0, 1_000_000):
+            gc.set_threshold(own)
+            with undisturbed():
+                assert gc.get_threshold()[0] == own
+    finally:
+        gc.set_threshold(*usual)

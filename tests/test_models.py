@@ -18,6 +18,7 @@ from paragon_async import (
     Ticket,
 )
 from paragon_async.convert import structure
+from paragon_async.models.records import build_all
 
 FULL = {
     File: {"name": "n", "mimeType": "a/b", "size": 1, "hash": {"type": "MD5"}, "parentFolderId": "p",
@@ -54,6 +55,18 @@ def test_values_refuse_assignment():
     with pytest.raises(attrs.exceptions.FrozenAttributeError):
         file.name = "x"
     assert not hasattr(file, "__dict__")
+
+
+def test_thin_records_of_a_page():
+    """Thin records made by the page are what one makes oneself: equal, picklable, and unassignable."""
+    items = [{"id": "1"}, {"id": "2", "deleted": True}]
+    made = build_all(items, Record)
+    assert made == [Record(item) for item in items]
+    assert [record.data is item for record, item in zip(made, items, strict=True)] == [True, True]
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(attrs.exceptions.FrozenAttributeError):
+        made[0].data = {}
+    assert build_all([], Record) == []
 
 
 def test_bad_dates_are_found_when_asked_for():

@@ -53,5 +53,6 @@ def test_exceptions_carry_their_reason():
         "cloud",
         "watch",
         "test",
+        "bench",
         "dev",
     }

@@ -81,6 +81,15 @@ async def test_fetches_ahead_and_no_further():
         assert len(feed.asked) == 1
 
 
+async def test_the_next_request_leaves_before_the_page_is_given():
+    """A consumer that never waits for anything still has its next page fetched meanwhile."""
+    feed = Feed(30)
+    async with aclosing(walk(feed.fetch, ahead=1)) as pages:
+        await anext(pages)
+        assert len(feed.asked) == 2
+    assert feed.under_way == 0
+
+
 async def always(found):
     return found
 

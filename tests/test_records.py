@@ -85,6 +85,36 @@ async def test_a_record_without_an_id(item, place):
             _ = [r async for r in made.pull(S, model)]
 
 
+@pytest.mark.parametrize("model", [Record, File])
+@pytest.mark.parametrize("bad", [{"id": None}, {"id": "3", "createdAt": 1e300}])
+async def test_a_page_is_good_or_bad_as_a_whole(model, bad):
+    """Of a page with a bad record nothing is given; what came before it is."""
+    first = answer({"data": [{"id": "1"}], "paging": {"cursor": "c", "remainingRecords": 2}})
+    made, _ = records(
+        first, answer({"data": [{"id": "2"}, bad], "paging": {"remainingRecords": 0}})
+    )
+    got = []
+    if model is Record and bad["id"]:
+        # A thin record's date is read when it is asked for.
+        assert [r.id async for r in made.pull(S, model)] == ["1", "2", "3"]
+        return
+    with pytest.raises(DecodeError, match=r"\$\.data\[1\]\.(id|createdAt)"):
+        async for record in made.pull(S, model):
+            got.append(record.id)
+    assert got == ["1"]
+
+
+async def test_typed_pages():
+    """A typed record keeps what the model does not know, on every page of a feed that has it."""
+    rows = [{"id": str(n), "size": n, "added": {"n": n}} for n in range(3)]
+    paging = {"cursor": "a", "remainingRecords": 3}
+    made, _ = records(
+        answer({"data": rows, "paging": paging}), answer({"data": rows, "paging": {}, "meta": 1})
+    )
+    got = [r async for r in made.pull(S, File)]
+    assert got == [File(id=str(n), size=n, extra={"added": {"n": n}}) for n in (0, 1, 2) * 2]
+
+
 async def test_bad_arguments():
     """Sizes that make no sense are refused before any call."""
     made, session = records(feed())

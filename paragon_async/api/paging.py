@@ -43,6 +43,9 @@ async def follow(
                 latest = walk.start(latest)
                 ahead.append(latest)
             ahead.popleft()
+            if ahead:
+                # A consumer that never waits would keep the next request from leaving.
+                await asyncio.sleep(0)
             yield page
             if not ahead:
                 ahead.append(walk.start(latest))
@@ -59,7 +62,7 @@ class Guard:
 
     def next_cursor(self, page: Envelope) -> str | None:
         """Return the cursor of the page that follows, or None when *page* is the last."""
-        if not page.items or page.remaining == 0:
+        if page.is_empty or page.remaining == 0:
             return None
         if page.cursor is None:
             if page.remaining is None:
@@ -103,7 +106,7 @@ class _Walk:
         wait = _FIRST_PAUSE
         for _ in range(_ASKED_AGAIN):
             page = await self._fetch(cursor)
-            if page.items or not page.remaining:
+            if not page.is_empty or not page.remaining:
                 return page
             await self._pause(wait)
             wait *= 2

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
-from paragon_async.api import endpoints
+from paragon_async.api import drafts, endpoints
 from paragon_async.api.paging import follow
 from paragon_async.api.shapes import Envelope
 from paragon_async.errors import (
     BadRequestError,
     ConfigurationError,
-    DownloadError,
     MalformedAnswerError,
-    ParagonError,
 )
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
+from paragon_async.part import Inline
 from paragon_async.transport.channel import LARGEST_PAGE, Channel
 from paragon_async.transport.protocols import Response
 
 if TYPE_CHECKING:
-    from paragon_async.api.subject import Subject
+    from paragon_async.api.bulk import OnError, Source
+    from paragon_async.api.contents import Contents, DurabilityOfMany
     from paragon_async.disk import Disk
     from paragon_async.download import Durability, Progress, Saved
 
@@ -70,6 +69,7 @@ class Records:
 
     _channel: Channel = attrs.field(repr=False)
     _user: str | None
+    _inline: Inline = attrs.field(factory=Inline, repr=False)
 
     @overload
     def pull(
@@ -105,12 +105,10 @@ class Records:
         when the feed stops leading on, `DecodeError` for a record that does not fit *model*.
         Source: api.md 3.4 and 3.5.
         """
-        pages = self.pages(
-            sync_id, model, after=after, page_size=page_size, pages_ahead=pages_ahead
-        )
-        async with aclosing(pages):
-            async for page in pages:
-                for record in page.records:
+        feed = self._feed(sync_id, model, after, page_size, pages_ahead)
+        async with aclosing(feed):
+            async for page in feed:
+                for record in page.records(model):
                     yield record
 
     @overload
@@ -146,19 +144,13 @@ class Records:
         new, or, with *remaining* above 0, that the service contradicts itself, asked three times.
         Source: api.md 1.7 and 3.4.
         """
-        if page_size < 1 or pages_ahead < 0:
-            raise ConfigurationError("page_size must be at least 1 and pages_ahead at least 0")
-        fetcher = _Fetcher(self._channel, self._user, sync_id, page_size)
-        feed = follow(
-            fetcher.fetch, after, pages_ahead=pages_ahead, pause=self._channel.clock.sleep
-        )
+        feed = self._feed(sync_id, model, after, page_size, pages_ahead)
         last = after
         async with aclosing(feed):
             async for found in feed:
                 # A cursor that leads somewhere is never replaced by none.
                 last = found.cursor or last
-                records = [build(item, model, f"$.data[{n}]") for n, item in enumerate(found.items)]
-                yield Page(records, last, found.remaining, found.total)
+                yield Page([*found.records(model)], last, found.remaining, found.total)
 
     @overload
     async def get(self, sync_id: str, record_id: str) -> Record: ...
@@ -187,6 +179,7 @@ class Records:
         *,
         progress: Progress | None = None,
         durability: Durability = "file",
+        sha256: bool = True,
         disk: Disk | None = None,
     ) -> Saved:
         """Store the content of a file or ticket on disk, whole and checked, or not at all.
@@ -197,31 +190,75 @@ class Records:
         None; it can go back when a body is begun anew. With *durability* `file` the file and its name
         last through a power cut once this returns; with `none` the operating system writes them when
         it likes, which is faster for many small files. *disk* stands in for the machine's, in tests.
+        Without *sha256* only the hash that the record names is computed.
 
         Returns `Saved`; without any evidence its `verified` is False. A file that was there is
         replaced only by a complete one. Raises `DownloadError` for folders, for a disk that refuses,
         and when the content contradicts the evidence. Cancelling removes the part file; a
         process that is killed leaves it behind as `.paragon-….part`. Source: api.md 5.
         """
-        from paragon_async.api import subject  # noqa: PLC0415  # who only pulls does not pay
-        from paragon_async.download import save  # noqa: PLC0415  # as above
+        contents = self._contents(sync_id, durability, sha256, disk)
+        return await contents.bring(record, to, progress)
 
-        item = subject.of(record)
-        target = _target(to, item)
+    async def download_all(
+        self,
+        sync_id: str,
+        records: Source,
+        folder: str | os.PathLike[str],
+        *,
+        concurrency: int = 32,
+        durability: DurabilityOfMany = "file",
+        sha256: bool = True,
+        on_error: OnError | None = None,
+        disk: Disk | None = None,
+    ) -> AsyncGenerator[Saved, None]:
+        """Store the contents of many *records* in *folder*, some at once, and yield each as it is done.
 
-        def fetch(headers: Mapping[str, str]) -> AbstractAsyncContextManager[Response]:
-            request = endpoints.record_content(sync_id, item.id, headers)
-            return self._channel.open(request, self._user)
+        *records* are ids or records, from a list or from `pull(…)` itself; folders and tombstones are
+        passed over. Names are made safe and distinct, as by `download`, and `Saved.record_id` tells
+        whose file it is. *concurrency* bounds what is under way, as does the client's
+        `Limits(downloads=…)`. *durability* is as for `download`, or `batch`: what has come meanwhile is
+        flushed together, and only then yielded; before that, a power cut can leave such a file empty.
 
-        return await save(
-            fetch,
-            target,
-            item.evidence,
-            again=self._again,
-            progress=progress,
+        A record that fails goes to `on_error(record, error)` and the others go on; without *on_error*,
+        and where the error concerns them all (a refused token, a full disk), it is raised after what
+        was done is yielded. A slow caller slows the downloads. The loop can be left in any way: what is
+        under way is dropped, nothing stays open, and a generator given as *records* is closed.
+        """
+        contents = self._contents(sync_id, durability, sha256, disk)
+        made = contents.bring_all(records, folder, concurrency, on_error)
+        async with aclosing(made):
+            async for saved in made:
+                yield saved
+
+    def _contents(
+        self,
+        sync_id: str,
+        durability: DurabilityOfMany,
+        sha256: bool,  # noqa: FBT001  # handed on
+        disk: Disk | None,
+    ) -> Contents:
+        from paragon_async.api.contents import Contents  # noqa: PLC0415  # who only pulls does not pay
+        from paragon_async.disk import SystemDisk  # noqa: PLC0415  # as above
+
+        return Contents(
+            channel=self._channel,
+            user=self._user,
+            inline=self._inline,
+            sync_id=sync_id,
             durability=durability,
-            disk=disk,
+            sha256=sha256,
+            disk=disk or SystemDisk(),
         )
+
+    def _feed(
+        self, sync_id: str, model: type[Any], after: str | None, page_size: int, pages_ahead: int
+    ) -> AsyncGenerator[Envelope, None]:
+        if page_size < 1 or pages_ahead < 0:
+            raise ConfigurationError("page_size must be at least 1 and pages_ahead at least 0")
+        parses = drafts.parser(model)
+        fetch = _Fetcher(self._channel, self._user, sync_id, parses, page_size).fetch
+        return follow(fetch, after, pages_ahead=pages_ahead, pause=self._channel.clock.sleep)
 
     @asynccontextmanager
     async def _content(self, sync_id: str, record_id: str) -> AsyncGenerator[Content, None]:
@@ -231,13 +268,6 @@ class Records:
                 raise MalformedAnswerError(f"{response.status} is no status for a content")
             yield Content(response)
 
-    async def _again(self, error: ParagonError, attempt: int) -> bool:
-        wait = self._channel.patience(error, attempt)
-        if wait is None:
-            return False
-        await self._channel.clock.sleep(wait)
-        return True
-
 
 @attrs.define(eq=False, repr=False)
 class _Fetcher:
@@ -246,6 +276,7 @@ class _Fetcher:
     channel: Channel
     user: str | None
     sync_id: str
+    parses: Callable[[bytes], Any]
     page_size: int
     accepted: bool = False
 
@@ -261,23 +292,5 @@ class _Fetcher:
         return page
 
     async def _page(self, cursor: str | None) -> Envelope:
-        request = endpoints.pull_records(self.sync_id, cursor, self.page_size)
+        request = endpoints.pull_records(self.sync_id, cursor, self.page_size, self.parses)
         return await self.channel.call(request, self.user)
-
-
-def _target(given: str | os.PathLike[str], item: Subject) -> Path:
-    if item.is_folder:
-        raise DownloadError(f"record {item.id} is a folder: it has no content to download")
-    to = Path(given)
-    try:
-        if to.is_dir():
-            return to / item.file_name
-        if os.fspath(given).endswith(os.sep):
-            raise DownloadError(f"there is no folder {to}")
-        if to.exists() and not to.is_file():
-            raise DownloadError(f"cannot write {to}: it is no regular file")
-        if not to.parent.is_dir():
-            raise DownloadError(f"cannot write {to}: the folder {to.parent} does not exist")
-    except OSError as error:
-        raise DownloadError(f"cannot write {to}: {error.strerror}") from error
-    return to

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import attrs
 
-from paragon_async.convert import either, kind_of, parse, structure
+from paragon_async.api.drafts import Drafted, Unread, decode
+from paragon_async.convert import either, kind_of, parse, structure, undisturbed
 from paragon_async.errors import DecodeError, NotJsonError
-from paragon_async.models import Check, Sync, Tree, Verdict
+from paragon_async.models import Check, Record, Sync, Tree, Verdict
+from paragon_async.models.records import build_all, thin
+
+M = TypeVar("M")
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.define(eq=False, repr=False)
 class Envelope:
     """A page before its records are built: enough to fetch the next one."""
 
@@ -20,16 +24,47 @@ class Envelope:
     cursor: str | None
     remaining: int | None
     total: int | None
+    rest: Drafted | Unread | None = None
+    is_empty: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_empty = not self.items and not isinstance(self.rest, Unread)
+
+    def records(self, model: type[M]) -> Iterable[M]:
+        """Give the records, once, for one pass; a `DecodeError` names the place in the page.
+
+        All are looked at before the first is given, so that a page is good or bad as a whole.
+        """
+        items, rest = self.items, self.rest
+        # Given up at once: the page is remembered for its cursor longer than its records are wanted.
+        self.items, self.rest = [], None
+        if isinstance(rest, Unread):
+            return envelope(decode(rest.body, model)).records(model)
+        if rest is None and model is Record:
+            return cast("Iterable[M]", thin(items, "$.data"))
+        with undisturbed():
+            finished = rest.records() if rest else None
+            if finished is None:
+                items = parse(rest.body)["data"] if rest else items
+                finished = build_all(items, model, "$.data")
+            return finished
 
 
 def envelope(value: Any) -> Envelope:
     """Read a page of records: paging may be missing, in snake_case, or hold nulls."""
+    if isinstance(value, Unread):
+        return _paged([], value.paging, value)
+    if isinstance(value, Drafted):
+        return _paged(value.items, value.paging, value)
     if not isinstance(value, dict):
         raise DecodeError("$", f"an object is wanted, this is {kind_of(value)}")
     items = value.get("data")
     if not isinstance(items, list):
         raise DecodeError("$.data", f"an array is wanted, this is {kind_of(items)}")
-    paging = value.get("paging")
+    return _paged(items, value.get("paging"))
+
+
+def _paged(items: list[Any], paging: Any, rest: Drafted | Unread | None = None) -> Envelope:
     if paging is None:
         paging = {}
     if not isinstance(paging, dict):
@@ -42,6 +77,7 @@ def envelope(value: Any) -> Envelope:
         cursor or None,
         _count(paging, "remainingRecords", "remaining_records"),
         _count(paging, "totalRecords", "total_records"),
+        rest,
     )
 
 

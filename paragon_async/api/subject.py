@@ -17,11 +17,12 @@ _NO_FILE = ("title", "originalRecord", "original_record", "objectType", "object_
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """The record of a download."""
+    """The record of a download; *is_gone* for a tombstone."""
 
     id: str
     label: str | None = None
     is_folder: bool = False
+    is_gone: bool = False
     evidence: Evidence = attrs.field(factory=Evidence)
 
     @property
@@ -40,7 +41,7 @@ def of(record: object) -> Subject:
         case File():
             return _file(record)
         case Ticket():
-            return Subject(id=record.id, label=_zip(record.title))
+            return Subject(id=record.id, label=_zip(record.title), is_gone=record.deleted)
         case _:
             kind = type(record).__name__
             raise ConfigurationError(
@@ -52,7 +53,8 @@ def _thin(record: Record) -> Subject:
     data = record.data
     if any(key in data for key in _NO_FILE):
         title = data.get("title")
-        return Subject(id=record.id, label=_zip(title if isinstance(title, str) else None))
+        label = _zip(title if isinstance(title, str) else None)
+        return Subject(id=record.id, label=label, is_gone=record.deleted)
     return _file(record.into(File))
 
 
@@ -66,7 +68,11 @@ def _file(file: File) -> Subject:
         )
     bare = file.name is None and file.mime_type is None
     return Subject(
-        id=file.id, label=file.name, is_folder=file.is_folder and not bare, evidence=evidence
+        id=file.id,
+        label=file.name,
+        is_folder=file.is_folder and not bare,
+        is_gone=file.deleted,
+        evidence=evidence,
     )
 
 

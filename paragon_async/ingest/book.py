@@ -14,6 +14,7 @@ import attrs
 
 from paragon_async.ingest import feeds, letters, places, statements
 from paragon_async.ingest.database import Database
+from paragon_async.ingest.glance import Glance, glance
 from paragon_async.ingest.sinks.protocol import Mark, Place
 from paragon_async.ingest.statements import Batch, Known
 from paragon_async.ingest.values import DeadLetter, Feed, Receipt, Report
@@ -49,9 +50,17 @@ class Book:
         """Note a content that is durable; its record stays suspect until its row is, too."""
         await self._database.run(lambda db: statements.receive(db, self.number, [receipt]))
 
-    async def commit(self, batch: Batch) -> None:
-        """Note what a page, or several, came to; the cursor with it."""
-        await self._database.run(lambda db: statements.commit(db, self.number, self.feed, batch))
+    async def is_empty(self) -> bool:
+        """Tell whether nothing is known of any record, so that `look` would find none."""
+        return await self._database.run(lambda db: statements.is_empty(db, self.number))
+
+    async def glance(self, ids: Collection[str]) -> Glance:
+        """Return what is known of *ids*, as `look` does, in a shape that costs little."""
+        return await self._database.run(lambda db: glance(db, self.number, ids))
+
+    async def commit(self, *batches: Batch) -> None:
+        """Note what pages came to, all or nothing; the last cursor with it. No id is in two batches."""
+        await self._database.run(lambda db: statements.commit(db, self.number, self.feed, batches))
 
     async def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""

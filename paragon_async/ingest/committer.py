@@ -8,57 +8,57 @@ operations for one file".
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import anyio
 import attrs
 
 from paragon_async.ingest.book import Book
-from paragon_async.ingest.frontier import Frontier, Ticket
-from paragon_async.ingest.sinks.protocol import Row, Sink
-from paragon_async.ingest.statements import Batch, Known
+from paragon_async.ingest.frontier import Frontier
+from paragon_async.ingest.jobs import Entry, Job, changed
+from paragon_async.ingest.sinks.protocol import Sink
+from paragon_async.ingest.statements import Batch
 from paragon_async.ingest.tally import Tally
-from paragon_async.ingest.values import DeadLetter, Receipt, digest_of
-from paragon_async.models import Record
 
 _ROWS_AT_ONCE = 5_000
+# Rows that are written and not yet committed: their ids and digests take some hundred bytes each.
+_MOST_WRITTEN = 24_000
+# A commit touches a page of the tree for almost every row, so it waits for some, though not for long.
+_WORTH_A_COMMIT = 12_000
+_PATIENCE = 0.2
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
-    """What came of one living record; *is_touched* when its contents may have changed in the sink."""
+class _Group:
+    """Jobs whose rows are durable, and what is to be committed of them."""
 
-    record: Record
-    known: Known
-    receipt: Receipt | None
-    is_new: bool = False
-    is_touched: bool = False
-    dead: DeadLetter | None = None
+    jobs: list[Job]
+    batch: Batch
+    size: int
+    created: int
+    updated: int
+    unchanged: int
 
-    @property
-    def lost_its_content(self) -> bool:
-        """Whether something may lie in the sink that is no content of this record any more."""
-        return self.receipt is None and bool(self.known.receipt or self.known.is_suspect)
-
-
-@attrs.define(eq=False, kw_only=True)
-class Job:
-    """One page on its way: what is done of it, and how many contents it still waits for.
-
-    *doomed* ids are to be deleted; the contents of *intended* ones are worked on; *strays* are gone
-    and may have left one, though they have no row.
-    """
-
-    ticket: Ticket | None
-    ids: frozenset[str]
-    entries: list[Entry] = attrs.field(factory=list)
-    doomed: list[str] = attrs.field(factory=list)
-    intended: list[str] = attrs.field(factory=list)
-    strays: list[str] = attrs.field(factory=list)
-    pending: int = 0
-    committed: anyio.Event = attrs.field(factory=anyio.Event)
+    @classmethod
+    def of(cls, jobs: list[Job], entries: list[Entry], batch: Batch, plain_rows: int) -> _Group:
+        """Count *jobs*, with *plain_rows* that are of no entry, and let go of what is written."""
+        renewed = sum(len(job.replaced) for job in jobs)
+        known = [e for e in entries if e.known.digest is not None]
+        updated = sum(e.is_new or e.id in batch.rows for e in known)
+        found = cls(
+            jobs=jobs,
+            batch=batch,
+            size=sum(len(job.ids) for job in jobs),
+            created=plain_rows - renewed + len(entries) - len(known),
+            updated=renewed + updated,
+            unchanged=sum(job.unchanged for job in jobs) + len(known) - updated,
+        )
+        for job in jobs:
+            job.rows, job.digests, job.entries = [], {}, []  # its ids are needed until the commit
+        return found
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -77,16 +77,21 @@ class Committer:
     saves: bool = True
     reason: str = "feed"
     _ready: deque[Job] = attrs.field(factory=deque, init=False)
-    _waiting_rows: int = attrs.field(default=0, init=False)
+    _written: list[_Group] = attrs.field(factory=list, init=False)
+    _ready_rows: int = attrs.field(default=0, init=False)
+    _written_rows: int = attrs.field(default=0, init=False)
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _is_closing: bool = attrs.field(default=False, init=False)
     _hurried: int = attrs.field(default=0, init=False)
-    _has_failed: bool = attrs.field(default=False, init=False)
+    _due_at: float = attrs.field(default=math.inf, init=False)
+    _has_written: bool = attrs.field(default=False, init=False)
+    _can_write: bool = attrs.field(default=True, init=False)
+    _can_commit: bool = attrs.field(default=True, init=False)
 
     def add(self, job: Job) -> None:
         """Take a page whose contents are all done."""
         self._ready.append(job)
-        self._waiting_rows += len(job.ids)
+        self._ready_rows += len(job.ids)
         self._notify()
 
     def close(self) -> None:
@@ -106,23 +111,49 @@ class Committer:
 
     async def room(self) -> None:
         """Wait until so few rows wait to be written that more may come."""
-        while self._waiting_rows >= 2 * self._most:
+        while self._ready_rows >= self._most + _ROWS_AT_ONCE:
             await self._change()
 
     async def serve(self) -> None:
-        """Commit until closed. Cancelling waits for the commit under way."""
+        """Write and commit until closed. Cancelling waits for the steps under way.
+
+        While rows are being written, those written before are committed, all that there are: the
+        longer a commit takes, the more rows share the next one.
+        """
+        async with anyio.create_task_group() as both:
+            both.start_soon(self._commit_all)
+            await self._write_all()
+            self._has_written = True
+            self._notify()
+
+    async def flush(self) -> None:
+        """Write and commit what is ready after the run was stopped, but for a step that failed."""
+        while self._ready and self._can_write and self._can_commit:
+            await self._write(self._group())
+        if self._written and self._can_commit:
+            await self._commit()
+
+    async def _write_all(self) -> None:
         while not (self._is_closing and not self._ready):
-            if self._ready and (
-                self._waiting_rows >= self.sink.batch_rows or self._is_closing or self._hurried
-            ):
-                await self._commit(self._group())
+            is_due = self._ready_rows >= self.sink.batch_rows or self._is_closing or self._hurried
+            if self._ready and is_due and self._written_rows < _MOST_WRITTEN:
+                await self._write(self._group())
             else:
                 await self._change()
 
-    async def flush(self) -> None:
-        """Commit what is ready after the run was stopped, unless committing is what failed."""
-        while self._ready and not self._has_failed:
-            await self._commit(self._group())
+    async def _commit_all(self) -> None:
+        while not (self._has_written and not self._written):
+            if self._written and (self._is_worth_it or anyio.current_time() >= self._due_at):
+                await self._commit()
+            else:
+                with anyio.CancelScope(deadline=self._due_at):
+                    await self._change()
+
+    @property
+    def _is_worth_it(self) -> bool:
+        """Whether so many rows are written that a commit costs little a row, or somebody waits."""
+        is_hurried = self._hurried or self._has_written or self._is_closing
+        return bool(is_hurried or self._written_rows >= _WORTH_A_COMMIT)
 
     @property
     def _most(self) -> int:
@@ -144,90 +175,87 @@ class Committer:
             rows += len(group[-1].ids)
         return group
 
-    async def _commit(self, group: list[Job]) -> None:
-        # Between a write and its commit there is no good moment to stop.
+    async def _write(self, jobs: list[Job]) -> None:
+        # Within a write, and within a commit, there is no good moment to stop.
         with anyio.CancelScope(shield=True):
-            try:
-                await self._write(group)
-            except BaseException:
-                self._has_failed = True
-                raise
-        self._waiting_rows -= sum(len(job.ids) for job in group)
-        for job in group:
-            job.committed.set()
+            self._can_write = False
+            group = await self._settle_and_write(jobs)
+            self._can_write = True
+        self._ready_rows -= group.size
+        self._written_rows += group.size
+        if not self._written:
+            self._due_at = anyio.current_time() + _PATIENCE
+        self._written.append(group)
+        self._notify()
+
+    async def _commit(self) -> None:
+        groups, self._written = self._written, []
+        self._due_at = math.inf
+        tickets = [job.ticket for group in groups for job in group.jobs if job.ticket]
+        cursor = self.frontier.after(tickets) if tickets and self.saves else None
+        with anyio.CancelScope(shield=True):
+            self._can_commit = False
+            await self.book.commit(*(group.batch for group in groups), Batch(cursor=cursor))
+            self._can_commit = True
+        self.frontier.finish(tickets)
+        for group in groups:
+            self._count(group)
+            self._written_rows -= group.size
+            for job in group.jobs:
+                job.committed.set()
         self._notify()
         self.tally.tell()
 
-    async def _write(self, group: list[Job]) -> None:
-        entries = [entry for job in group for entry in job.entries]
-        rows, digests = _changed(entries)
+    async def _settle_and_write(self, jobs: list[Job]) -> _Group:
+        """Make contents last, remove old ones, write rows; return what is to be committed."""
+        entries = [entry for job in jobs for entry in job.entries]
+        rows, digests = changed(entries)
+        of_entries = len(rows)
+        for job in jobs:
+            rows += job.rows
+            digests |= job.digests
         # Other sinks are durable with every content, and its receipt is written by then.
-        settled = {
-            e.record.id: e.receipt
-            for e in entries
-            if self.sink.settles and e.receipt and e.is_touched
-        }
+        settled = [e for e in entries if self.sink.settles and e.receipt and e.is_touched]
         if settled:
             await self.sink.settle()
-        # The new contents are durable, so the old ones may go; after the commit nobody would come
-        # back for them.
-        for id_, receipt in settled.items():
-            await self.sink.remove(id_, receipt.path)
-        strays = [id_ for job in group for id_ in job.strays]
-        strays += [e.record.id for e in entries if e.lost_its_content]
+        strays = [id_ for job in jobs for id_ in job.strays]
+        strays += [e.id for e in entries if e.lost_its_content]
+        await self._remove(settled, strays)
+        mark = await self.sink.write(rows, ()) if rows else None
+        batch = Batch(
+            rows=digests,
+            receipts=[e.receipt for e in settled if e.receipt],
+            mark=mark,
+            replaced=[
+                *(e.id for e in entries if e.id in digests and e.known.digest is not None),
+                *(id_ for job in jobs for id_ in job.replaced),
+            ],
+            dead=[e.dead for e in entries if e.dead],
+            healed=[
+                *(e.id for e in entries if e.known.is_dead and not e.dead),
+                *(id_ for job in jobs for id_ in job.strays),
+            ],
+            spared=[e.id for e in entries if e.known.is_doomed],
+            doomed={id_: self.reason for job in jobs for id_ in job.doomed},
+            seen=[i for job in jobs for i in job.ids] if self.pass_no is not None else (),
+            strays=strays,
+            cleared=[id_ for job in jobs for id_ in job.intended],
+            pass_no=self.pass_no,
+        )
+        return _Group.of(jobs, entries, batch, len(rows) - of_entries)
+
+    async def _remove(self, settled: list[Entry], strays: list[str]) -> None:
+        """Let old contents go: the new ones are durable, and after the commit nobody comes back."""
+        for entry in settled:
+            if entry.receipt and (entry.known.receipt or entry.known.is_suspect):
+                await self.sink.remove(entry.id, entry.receipt.path)
         for id_ in strays:
             await self.sink.remove(id_)
-        mark = await self.sink.write(rows, ()) if rows else None
-        tickets = [job.ticket for job in group if job.ticket]
-        await self.book.commit(
-            Batch(
-                rows=digests,
-                receipts=list(settled.values()),
-                mark=mark,
-                cursor=self.frontier.after(tickets) if tickets and self.saves else None,
-                dead=[e.dead for e in entries if e.dead],
-                healed=[
-                    *(e.record.id for e in entries if e.known.is_dead and not e.dead),
-                    *(id_ for job in group for id_ in job.strays),
-                ],
-                spared=[e.record.id for e in entries if e.known.is_doomed],
-                doomed={id_: self.reason for job in group for id_ in job.doomed},
-                seen=[i for job in group for i in job.ids] if self.pass_no is not None else (),
-                strays=strays,
-                cleared=[id_ for job in group for id_ in job.intended],
-                pass_no=self.pass_no,
-            )
-        )
-        self.frontier.finish(tickets)
-        self._count(entries, digests)
 
-    def _count(self, entries: list[Entry], digests: dict[str, bytes]) -> None:
+    def _count(self, group: _Group) -> None:
         report = self.tally.report
-        for entry in entries:
-            if entry.known.digest is None:
-                report.created += 1
-            elif entry.record.id in digests or entry.is_new:
-                report.updated += 1
-            else:
-                report.unchanged += 1
+        report.created += group.created
+        report.updated += group.updated
+        report.unchanged += group.unchanged
         if self.saves:
             report.cursor = self.frontier.cursor
-
-
-def _changed(entries: Iterable[Entry]) -> tuple[list[Row], dict[str, bytes]]:
-    """Return the rows that are not in the mirror as they are, and their digests."""
-    rows: list[Row] = []
-    digests: dict[str, bytes] = {}
-    for entry in entries:
-        receipt = entry.receipt
-        row = Row(
-            entry.record.id,
-            entry.record.data,
-            receipt.path if receipt else None,
-            receipt.sha256 if receipt else None,
-        )
-        digest = digest_of(row.line)
-        if digest != entry.known.digest:
-            rows.append(row)
-            digests[row.id] = digest
-    return rows, digests

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +90,8 @@ class Fetched:
 class Contents:
     """Brings contents of one sync into a sink.
 
-    Where *pipeline* is not known, the look of a record decides whether it has one.
+    Where *pipeline* is not known, the look of a record decides whether it has one. *mode* is what
+    *wanted* comes to: nothing where it is False.
     """
 
     user: ConnectedUser
@@ -99,6 +101,16 @@ class Contents:
     state: State
     wanted: Wanted
     pipeline: str | None = None
+    mode: bool | str = True
+
+    @property
+    def brings_any(self) -> bool:
+        """Whether any record can want its content: false, `plan` needs to see none that has none."""
+        return self.sink.contents and self.mode is not False and self._may_have_any
+
+    @property
+    def _may_have_any(self) -> bool:
+        return self.pipeline in _WITH_CONTENT or self.pipeline not in _PIPELINES
 
     def plan(self, record: Record, known: Known) -> Need | DeadLetter:
         """Decide what a record's content needs; a record that cannot be read becomes a letter."""
@@ -114,8 +126,7 @@ class Contents:
         return Need.KEEP if is_there else Need.BRING
 
     def _is_wanted(self, record: Record) -> bool:
-        has_any = self.pipeline in _WITH_CONTENT if self.pipeline in _PIPELINES else True
-        return has_any and has_content(record) and self.wanted(record)
+        return self._may_have_any and has_content(record) and self.wanted(record)
 
     async def bring(
         self, record: Record, known: Known, *, progress: Progress | None = None
@@ -159,7 +170,10 @@ class Contents:
             )
             path = await self.sink.put(saved.path, record.id, _name(record))
         finally:
-            await in_thread(self._drop, target)
+            # A sink that moved it left nothing: looking costs less than a hop to a thread.
+            if _is_there(target):
+                await in_thread(self._drop, target)
+        assert saved.sha256 is not None  # noqa: S101  # it was asked for
         receipt = Receipt(
             id=record.id,
             version=version_of(record.data),
@@ -267,6 +281,10 @@ def label_of(record: Record) -> str | None:
         if isinstance(found, str):
             return found
     return None
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
 
 
 def _name(record: Record) -> str:

@@ -57,6 +57,8 @@ _LONGEST_WAIT = 300.0
 _MOST_DOUBLINGS = 16
 # More records than these come cheaper by a pass over the feed.
 _MANY = 1000
+# So that the loop has pages to go on with while a commit is flushed.
+_PAGES_AHEAD = 2
 
 
 class Ingest:
@@ -302,7 +304,9 @@ class Ingest:
             raise
 
     def _pages(self, after: str | None) -> Pages:
-        return self._user.records.pages(self.feed.sync, after=after, page_size=self._page_size)
+        return self._user.records.pages(
+            self.feed.sync, after=after, page_size=self._page_size, pages_ahead=_PAGES_AHEAD
+        )
 
     def _open(self, kind: str, sync: SyncStatus | None = None) -> AbstractAsyncContextManager[Run]:
         tally = Tally(clock=self._clock, on_progress=self._on_progress)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable
 
+from paragon_async.ingest import bulk
 from paragon_async.ingest.values import DeadLetter
 
 _ATTEMPTS = 10
@@ -16,13 +17,14 @@ _CLAIM_TRIES = 10
 
 def heal(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
     """Remove dead letters."""
-    db.executemany("DELETE FROM dead WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+    bulk.each(db, "DELETE FROM dead WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
 
 
 def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> None:
     """Note dead letters; one that is there already counts its attempts on."""
     now = time.time()
-    db.executemany(
+    bulk.each(
+        db,
         "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
         "name = coalesce(excluded.name, name), kind = excluded.kind, reason = excluded.reason, "
         "passing = excluded.passing, attempts = attempts + 1, last_at = excluded.last_at",

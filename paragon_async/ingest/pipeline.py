@@ -9,7 +9,6 @@ on their way: a slow sink stops the feeder, and the feeder stops asking for page
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -18,12 +17,16 @@ import attrs
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from paragon_async.ingest.book import Book
-from paragon_async.ingest.committer import Committer, Entry, Job
+from paragon_async.ingest.committer import Committer
 from paragon_async.ingest.contents import Contents, Fetched, Need
 from paragon_async.ingest.frontier import Frontier
+from paragon_async.ingest.glance import Glance
 from paragon_async.ingest.groups import first
+from paragon_async.ingest.jobs import Entry, Job
 from paragon_async.ingest.room import Room
+from paragon_async.ingest.sinks.protocol import encoded
 from paragon_async.ingest.statements import Known
+from paragon_async.ingest.strangers import Strangers
 from paragon_async.ingest.tally import Tally
 from paragon_async.ingest.values import DeadLetter
 from paragon_async.models import Page, Record
@@ -32,7 +35,6 @@ _PAGES = 4
 # So many contents in a row that fail for passing reasons are no accident of single files.
 _PATIENCE = 20
 _UNKNOWN_SIZE = 4 << 20
-_UNKNOWN = Known()
 _Item = tuple[Job, Record, Known]
 
 
@@ -53,8 +55,9 @@ class Pipeline:
     workers: int
     tally: Tally
     walks: bool
-    _busy: dict[str, Job] = attrs.field(factory=dict, init=False)
-    _jobs: deque[Job] = attrs.field(factory=deque, init=False)
+    _busy: set[str] = attrs.field(factory=set, init=False)
+    _jobs: list[Job] = attrs.field(factory=list, init=False)
+    _strangers: Strangers | None = attrs.field(default=None, init=False)
     _misses: list[DeadLetter] = attrs.field(factory=list, init=False)
     _window: anyio.Semaphore = attrs.field(factory=lambda: anyio.Semaphore(_PAGES), init=False)
 
@@ -73,6 +76,8 @@ class Pipeline:
                 await self.committer.flush()
 
     async def _run(self, pages: AsyncGenerator[Page[Record], None]) -> None:
+        if await self.book.is_empty():
+            self._strangers = Strangers()
         send, receive = anyio.create_memory_object_stream[_Item](0)
         async with aclosing(pages), receive, anyio.create_task_group() as outer:
             outer.start_soon(self.committer.serve)
@@ -89,19 +94,20 @@ class Pipeline:
         await self.committer.room()
         await self._window.acquire()
         # A record can come twice in a page, and the later one counts.
-        latest = {record.id: record for record in page.records}
+        latest = {record.data["id"]: record for record in page.records}
         await self._settled(latest)
-        known = await self.book.look(list(latest))
+        maybe_known = latest if self._strangers is None else self._strangers.met(latest)
+        glance = await self.book.glance(maybe_known) if maybe_known else Glance()
         job = Job(
             ticket=self.frontier.begin(page.cursor) if self.walks else None,
             ids=frozenset(latest),
         )
-        self._busy.update(dict.fromkeys(latest, job))
+        self._busy |= job.ids
         self._jobs.append(job)
-        items = self._sort(job, latest, known)
+        items = self._sort(job, latest, glance)
         # Before anything of them is touched: a crash then leaves word of what may not be as it seems.
         job.intended = [*(item[1].id for item in items), *job.strays]
-        job.intended += [e.record.id for e in job.entries if e.lost_its_content]
+        job.intended += [e.id for e in job.entries if e.lost_its_content]
         await self.book.intend(job.intended)
         job.pending = len(items)
         self.tally.report.records += len(page.records)
@@ -111,45 +117,56 @@ class Pipeline:
         for item in items:
             await send.send(item)
 
-    def _sort(self, job: Job, latest: dict[str, Record], known: dict[str, Known]) -> list[_Item]:
+    def _sort(self, job: Job, latest: dict[str, Record], glance: Glance) -> list[_Item]:
         """Note what needs no content, and return what does."""
-        items: list[_Item] = []
-        for id_, record in latest.items():
-            mine = known.get(id_, _UNKNOWN)
-            if record.deleted:
-                if mine.digest is not None:
-                    job.doomed.append(id_)
-                elif mine.receipt or mine.is_suspect or mine.is_dead:
-                    job.strays.append(id_)
-                continue
-            need = self.contents.plan(record, mine)
-            # What lies there of a suspect has to be looked at, however unreadable its record is.
-            if isinstance(need, DeadLetter) and not mine.is_suspect:
-                job.entries.append(
-                    Entry(record=record, known=mine, receipt=mine.receipt, dead=need)
-                )
-            elif need is Need.DROP or (need is Need.NOTHING and mine.is_suspect):
-                job.entries.append(Entry(record=record, known=mine, receipt=None))
-            elif need is Need.NOTHING or (need is Need.KEEP and not mine.is_suspect):
-                job.entries.append(Entry(record=record, known=mine, receipt=mine.receipt))
-            else:
-                items.append((job, record, mine))
-        return items
+        if not self.contents.brings_any and not glance.known:
+            # The fast way of a pull of records alone: `_decide` comes to the same, one by one.
+            living = [record for record in latest.values() if not record.deleted]
+            if len(living) < len(latest):
+                gone = latest.keys() & glance.digests.keys()
+                job.doomed = [id_ for id_ in gone if latest[id_].deleted]
+            job.plain(living, glance.digests)
+            return []
+        return [item for record in latest.values() for item in self._decide(job, record, glance)]
+
+    def _decide(self, job: Job, record: Record, glance: Glance) -> list[_Item]:
+        mine = glance.of(record.id)
+        if record.deleted:
+            if mine.digest is not None:
+                job.doomed.append(record.id)
+            elif mine.receipt or mine.is_suspect or mine.is_dead:
+                job.strays.append(record.id)
+            return []
+        need = self.contents.plan(record, mine)
+        entry = Entry(id=record.id, record=b"", known=mine, receipt=None)
+        # What lies there of a suspect has to be looked at, however unreadable its record is.
+        if isinstance(need, DeadLetter) and not mine.is_suspect:
+            entry.receipt, entry.dead = mine.receipt, need
+        elif need is Need.NOTHING or (need is Need.KEEP and not mine.is_suspect):
+            entry.receipt = None if mine.is_suspect else mine.receipt
+        elif need is not Need.DROP:
+            return [(job, record, mine)]
+        entry.record = encoded(record.data)
+        job.entries.append(entry)
+        return []
 
     async def _settled(self, latest: dict[str, Record]) -> None:
         """Wait for pages before that hold one of these records: versions stay in their order."""
-        for id_ in latest:
-            while (job := self._busy.get(id_)) is not None:
+        self._forget()
+        if self._busy.isdisjoint(latest):
+            return
+        for job in self._jobs:
+            if not job.ids.isdisjoint(latest):
                 with self.committer.hurrying():
                     await job.committed.wait()
-                self._forget(job)
-        while self._jobs and self._jobs[0].committed.is_set():
-            self._forget(self._jobs.popleft())
+        self._forget()
 
-    def _forget(self, job: Job) -> None:
-        for id_ in job.ids:
-            if self._busy.get(id_) is job:
-                del self._busy[id_]
+    def _forget(self) -> None:
+        """Let go of pages that are committed; no record is in two that are not."""
+        for job in self._jobs:
+            if job.committed.is_set():
+                self._busy -= job.ids
+        self._jobs = [job for job in self._jobs if not job.committed.is_set()]
 
     async def _work(self, receive: ObjectReceiveStream[_Item]) -> None:
         async with receive:
@@ -158,7 +175,8 @@ class Pipeline:
                 await self._note(fetched, known)
                 job.entries.append(
                     Entry(
-                        record=record,
+                        id=record.id,
+                        record=encoded(record.data),
                         known=known,
                         receipt=fetched.receipt,
                         is_new=fetched.is_new,

@@ -88,6 +88,7 @@ class Run:
             state=setup.state,
             wanted=setup.wanted,
             pipeline=self.pipeline,
+            mode=setup.mode,
         )
         await Pipeline(
             book=self.book,

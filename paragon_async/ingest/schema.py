@@ -22,6 +22,8 @@ from paragon_async.errors import StateError
 from paragon_async.sqlitefile import Connect, Kind, connect
 
 VERSION = 1
+_CACHE_KIB = 16 << 10
+_LOG_PAGES = 16_000
 _TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', 0), ('owner', lower(hex(randomblob(16))));
@@ -67,7 +69,16 @@ _STATE = Kind(
 
 def prepare(path: Path, disk: Disk, connect_: Connect = connect) -> sqlite3.Connection:
     """Open the state at *path*, making it where there is none; raises `StateError` for any other."""
-    return _STATE.prepare(path, disk, connect_)
+    database = _STATE.prepare(path, disk, connect_)
+    try:
+        # Ids come in no order: a commit touches a page of the tree for almost every row. Held for
+        # longer, a page is read, and brought from the log into the file, once for many rows.
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def read_only(path: Path, connect_: Connect = connect) -> sqlite3.Connection:

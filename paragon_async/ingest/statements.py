@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from paragon_async.errors import StateError
-from paragon_async.ingest import feeds, letters, places
+from paragon_async.ingest import bulk, feeds, letters, places
 from paragon_async.ingest.sinks.protocol import Mark
 from paragon_async.ingest.values import DeadLetter, Feed, Receipt
 
@@ -43,7 +43,7 @@ class Batch:
     *rows* are digests by id, durable at *mark*; *receipts* are of contents that a sink has settled;
     *healed* are no dead letters any more, *spared* no longer doomed, *doomed* are to be deleted, each
     with its reason; *seen* was met by pass *pass_no*; *strays* have no content any more, *cleared* are
-    worked on no longer.
+    worked on no longer. *replaced* are those of *rows* that may have had a row before, None for all.
     """
 
     rows: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -57,6 +57,7 @@ class Batch:
     seen: Sequence[str] = ()
     strays: Sequence[str] = ()
     cleared: Sequence[str] = ()
+    replaced: Sequence[str] | None = None
     pass_no: int | None = None
 
 
@@ -88,14 +89,22 @@ def look(db: sqlite3.Connection, feed: int, ids: Sequence[str]) -> dict[str, Kno
     return found
 
 
+def is_empty(db: sqlite3.Connection, feed: int) -> bool:
+    """Tell whether nothing is known of any record, so that `look` would find none."""
+    return not any(
+        db.execute(f"SELECT 1 FROM {table} WHERE feed = ? LIMIT 1", (feed,)).fetchone()  # noqa: S608  # constants
+        for table in ("records", "receipts", "dead", "intents")
+    )
+
+
 def intend(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
     """Note records whose contents are going to be worked on."""
-    db.executemany("INSERT OR IGNORE INTO intents VALUES (?, ?)", [(feed, id_) for id_ in ids])
+    bulk.each(db, "INSERT OR IGNORE INTO intents VALUES (?, ?)", [(feed, id_) for id_ in ids])
 
 
 def clear(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
     """Note that records are worked on no longer, and what is known of them is true."""
-    db.executemany("DELETE FROM intents WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+    bulk.each(db, "DELETE FROM intents WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
 
 
 def intents(db: sqlite3.Connection, feed: int) -> list[str]:
@@ -107,7 +116,8 @@ def intents(db: sqlite3.Connection, feed: int) -> list[str]:
 def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> None:
     """Note contents that are durable."""
     now = time.time()
-    db.executemany(
+    bulk.each(
+        db,
         "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (feed, r.id, r.version, r.path, r.size, r.sha256, r.content_type,
@@ -117,47 +127,53 @@ def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> N
     )  # fmt: skip
 
 
-def commit(db: sqlite3.Connection, number: int, feed: Feed, batch: Batch) -> None:
-    """Apply a `Batch`: rows, letters, dooms and cursor, all or nothing."""
+def commit(db: sqlite3.Connection, number: int, feed: Feed, batches: Sequence[Batch]) -> None:
+    """Apply batches: rows, letters, dooms and cursors, all or nothing. No id is in two of them."""
     mine = "SELECT 1 FROM feeds WHERE feed = ? AND project = ? AND user = ? AND sync = ?"
     if not db.execute(mine, (number, feed.project, feed.user, feed.sync)).fetchone():
         raise StateError(f"the state no longer knows {feed}: nothing was written")
-    place = places.fill(db, number, batch.mark)
-    places.supersede(db, number, batch.rows)
-    db.executemany(
-        "INSERT INTO records(feed, id, digest, place) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET digest = excluded.digest, place = excluded.place, deleted_at = NULL, doomed = NULL",
-        [(number, id_, digest, place) for id_, digest in batch.rows.items()],
-    )
+    replaced = [batch.rows if batch.replaced is None else batch.replaced for batch in batches]
+    bulk.supersede(db, number, [id_ for ids in replaced for id_ in ids])
+    bulk.keep(db, number, [(places.fill(db, number, b.mark), b.rows) for b in batches])
+    for batch in batches:
+        _apply(db, number, batch)
+    cursor = next((batch.cursor for batch in reversed(batches) if batch.cursor is not None), None)
+    if cursor is not None:
+        db.execute(
+            "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
+            (cursor, feeds.seal(feed, cursor), number),
+        )
+
+
+def _apply(db: sqlite3.Connection, number: int, batch: Batch) -> None:
+    """Apply what a batch changes beside rows and cursor; of most records nothing."""
     receive(db, number, batch.receipts)
     letters.heal(db, number, batch.healed)
     letters.bury(db, number, batch.dead)
-    db.executemany(
+    bulk.each(
+        db,
         "UPDATE records SET doomed = NULL WHERE feed = ? AND id = ?",
         [(number, id_) for id_ in batch.spared],
     )
-    db.executemany(
+    bulk.each(
+        db,
         "UPDATE records SET doomed = ? WHERE feed = ? AND id = ? AND deleted_at IS NULL",
         [(reason, number, id_) for id_, reason in batch.doomed.items()],
     )
     # A tombstone of a record that was never here leaves a row too: it was met.
-    db.executemany(
+    bulk.each(
+        db,
         "INSERT INTO records(feed, id, deleted_at, pass) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
         "SET pass = excluded.pass",
         [(number, id_, time.time(), batch.pass_no) for id_ in batch.seen],
     )
     drop_receipts(db, number, batch.strays)
     clear(db, number, batch.cleared)
-    if batch.cursor is not None:
-        db.execute(
-            "UPDATE feeds SET cursor = ?, seal = ? WHERE feed = ?",
-            (batch.cursor, feeds.seal(feed, batch.cursor), number),
-        )
 
 
 def drop_receipts(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
     """Forget contents that are gone."""
-    db.executemany("DELETE FROM receipts WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
+    bulk.each(db, "DELETE FROM receipts WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
 
 
 def alive(db: sqlite3.Connection, feed: int) -> int:
@@ -191,7 +207,7 @@ def doomed(db: sqlite3.Connection, feed: int, limit: int, reason: str | None = N
 def delete(db: sqlite3.Connection, feed: int, ids: Sequence[str], mark: Mark | None) -> None:
     """Note that records are gone from the destination: what is left of each is when."""
     places.fill(db, feed, mark)
-    places.supersede(db, feed, ids)
+    bulk.supersede(db, feed, ids)
     now = time.time()
     keys = [(feed, id_) for id_ in ids]
     db.executemany(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
 
 import attrs
 
@@ -59,7 +60,7 @@ Observer = Callable[[Exchange], None]
 
 
 @attrs.define(eq=False, repr=False)
-class _Tries:
+class Tries:
     """What is remembered between the attempts of one call."""
 
     number: int = 1
@@ -87,32 +88,19 @@ class Channel:
     async def call(self, request: Request[T], user: str | None) -> T:
         """Return the deciphered answer. Cancelling drops the attempt and its connection."""
 
-        async def once(tries: _Tries, token: Secret) -> T:
+        async def once(tries: Tries, token: Secret) -> T:
             async with self.gate.slot(download=False):
                 tries.begun = self.clock.monotonic()
                 reply = await self._exchange(request, token, tries)
             return wire.decipher(request, reply, now=self.clock.wall())
 
-        return await self._persist(request, user, once)
+        return await self.persist(request, user, once)
 
-    @asynccontextmanager
-    async def open(self, request: Request[Any], user: str | None) -> AsyncGenerator[Response, None]:
+    def open(
+        self, request: Request[Any], user: str | None
+    ) -> AbstractAsyncContextManager[Response]:
         """Hold a successful answer whose body is still to come. Retries end with the headers."""
-        async with AsyncExitStack() as held:
-
-            async def once(tries: _Tries, token: Secret) -> Response:
-                async with AsyncExitStack() as mine:
-                    await mine.enter_async_context(self.gate.slot(download=request.download))
-                    tries.begun = self.clock.monotonic()
-                    response = await mine.enter_async_context(self.session.open(request, token))
-                    tries.status = response.status
-                    if response.status not in _SUCCESS:
-                        reply = await self._refused(response, token, tries)
-                        raise wire.refusal(request, reply, now=self.clock.wall())
-                    await held.enter_async_context(mine.pop_all())
-                    return response
-
-            yield await self._persist(request, user, once)
+        return _Open(self, request, user)
 
     def patience(
         self, error: ParagonError, attempt: int, *, repeatable: bool = True
@@ -125,19 +113,19 @@ class Channel:
             return None
         return wait
 
-    async def _exchange(self, request: Request[T], token: Secret, tries: _Tries) -> Reply:
+    async def _exchange(self, request: Request[T], token: Secret, tries: Tries) -> Reply:
         try:
             async with asyncio.timeout(self.timeouts.total):
                 async with self.session.open(request, token) as response:
                     tries.status = response.status
                     if response.status not in _SUCCESS:
-                        return await self._refused(response, token, tries)
+                        return await self.refused(response, token, tries)
                     body = await response.read(LARGEST_PAGE)
                     return Reply(response.status, response.headers, body)
         except TimeoutError:
             raise TimedOutError(f"no whole answer in {self.timeouts.total} seconds") from None
 
-    async def _refused(self, response: Response, token: Secret, tries: _Tries) -> Reply:
+    async def refused(self, response: Response, token: Secret, tries: Tries) -> Reply:
         """Read a refusal; a service that quotes our token in it does not get it into a message."""
         tries.service_time = wire.service_time(response.headers)
         body = b""
@@ -148,13 +136,14 @@ class Channel:
         body = body.replace(token.reveal().encode(), "…".encode())
         return Reply(response.status, response.headers, body)
 
-    async def _persist(
+    async def persist(
         self,
         request: Request[Any],
         user: str | None,
-        once: Callable[[_Tries, Secret], Awaitable[T]],
+        once: Callable[[Tries, Secret], Awaitable[T]],
     ) -> T:
-        tries = _Tries()
+        """Try *once* until it succeeds, or nothing is left to try."""
+        tries = Tries()
         while True:
             tries.token, tries.fresh = tries.fresh or await self.tokens.token(user), None
             tries.status = tries.service_time = None
@@ -173,7 +162,7 @@ class Channel:
             await self.clock.sleep(wait)
 
     async def _after(
-        self, error: ParagonError, tries: _Tries, request: Request[Any], user: str | None
+        self, error: ParagonError, tries: Tries, request: Request[Any], user: str | None
     ) -> float | None:
         """Decide what follows a failed attempt; a refused token is replaced once, for free."""
         if isinstance(error, ApiError):
@@ -188,7 +177,7 @@ class Channel:
         return wait
 
     async def _renewed(
-        self, error: AuthenticationError, tries: _Tries, user: str | None
+        self, error: AuthenticationError, tries: Tries, user: str | None
     ) -> float | None:
         assert tries.token is not None  # noqa: S101  # an answer came, so a token was sent
         if not tries.renewed:
@@ -204,8 +193,11 @@ class Channel:
         return None
 
     def _tell(
-        self, request: Request[Any], tries: _Tries, error: ParagonError | None, wait: float | None
+        self, request: Request[Any], tries: Tries, error: ParagonError | None, wait: float | None
     ) -> None:
+        # Nearly always nobody listens, and a small file is done in a ten-thousandth of a second.
+        if self.observe is None and not log.isEnabledFor(logging.DEBUG):
+            return
         exchange = Exchange(
             method=request.method,
             path=request.path,
@@ -222,3 +214,63 @@ class Channel:
                 self.observe(exchange)
             except Exception:
                 log.exception("the observer failed; the call goes on")
+
+
+class _Open(AbstractAsyncContextManager[Response]):
+    """An answer and its place at the gate, held until the block is left.
+
+    A class, where a stack of context managers would be shorter: those cost a tenth of a small file.
+    """
+
+    __slots__ = ("_channel", "_held", "_request", "_user")
+
+    def __init__(self, channel: Channel, request: Request[Any], user: str | None) -> None:
+        self._channel = channel
+        self._request = request
+        self._user = user
+        self._held: AbstractAsyncContextManager[Response] | None = None
+
+    async def __aenter__(self) -> Response:
+        return await self._channel.persist(self._request, self._user, self._once)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        held, self._held = self._held, None
+        assert held is not None  # noqa: S101  # it was entered
+        try:
+            await held.__aexit__(kind, error, trace)
+        finally:
+            self._channel.gate.leave(download=self._request.download)
+
+    async def _once(self, tries: Tries, token: Secret) -> Response:
+        channel, download = self._channel, self._request.download
+        await channel.gate.enter(download=download)
+        try:
+            tries.begun = channel.clock.monotonic()
+            held = channel.session.open(self._request, token)
+            response = await held.__aenter__()
+            tries.status = response.status
+            if response.status not in _SUCCESS:
+                await self._refuse(held, response, tries, token)
+        except BaseException:
+            channel.gate.leave(download=download)
+            raise
+        self._held = held
+        return response
+
+    async def _refuse(
+        self,
+        held: AbstractAsyncContextManager[Response],
+        response: Response,
+        tries: Tries,
+        token: Secret,
+    ) -> NoReturn:
+        try:
+            reply = await self._channel.refused(response, token, tries)
+        finally:
+            await held.__aexit__(None, None, None)
+        raise wire.refusal(self._request, reply, now=self._channel.clock.wall())

@@ -36,12 +36,28 @@ class Gate:
         self._clock = clock
         self._closed_until = self._next_start = clock.monotonic()
 
+    async def enter(self, *, download: bool) -> None:
+        """Take one place, to be given back by `leave`. Cancelled or failed, none is taken."""
+        places = self._downloads if download else self._calls
+        await places.acquire()
+        try:
+            await self._turn()
+        except BaseException:
+            places.release()
+            raise
+
+    def leave(self, *, download: bool) -> None:
+        """Give a place back."""
+        (self._downloads if download else self._calls).release()
+
     @asynccontextmanager
     async def slot(self, *, download: bool) -> AsyncGenerator[None, None]:
         """Hold one place while the body runs. Cancelling gives the place back."""
-        async with self._downloads if download else self._calls:
-            await self._turn()
+        await self.enter(download=download)
+        try:
             yield
+        finally:
+            self.leave(download=download)
 
     def pause(self, seconds: float) -> None:
         """Let nobody start for that long, whatever they want."""

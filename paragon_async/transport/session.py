@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,20 +74,19 @@ class AiohttpSession:
         self, base_url: str, timeouts: Timeouts, session: aiohttp.ClientSession | None = None
     ) -> None:
         self.base_url = base_url
-        self._timeouts = timeouts
+        self._home = redirects.origin(base_url)
+        self.timeouts = timeouts
+        self._limits = aiohttp.ClientTimeout(
+            total=None, connect=timeouts.connect, sock_read=timeouts.idle
+        )
         self._given = session
         self._session = session
         self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._closed = False
 
-    @asynccontextmanager
-    async def open(self, request: Request[Any], token: Secret) -> AsyncGenerator[Response, None]:
+    def open(self, request: Request[Any], token: Secret) -> AbstractAsyncContextManager[Response]:
         """Send *request*; *token* goes to the service's own origin and nowhere else."""
-        answer = await self._follow(request, token)
-        try:
-            yield AiohttpResponse(answer, self._timeouts)
-        finally:
-            answer.release()
+        return _Held(self, request, token)
 
     async def aclose(self) -> None:
         """Close the session, unless it was given."""
@@ -109,13 +108,13 @@ class AiohttpSession:
         assert self._session is not None  # noqa: S101  # set together with the owner
         return self._session
 
-    async def _follow(self, request: Request[Any], token: Secret) -> aiohttp.ClientResponse:
+    async def follow(self, request: Request[Any], token: Secret) -> aiohttp.ClientResponse:
+        """Send *request*, and after its redirects; the answer is the caller's to release."""
         session = self._ready()
-        home = redirects.origin(self.base_url)
         query = f"?{urlencode(request.query)}" if request.query else ""
         url = self.base_url + request.path + query
+        bearer: Secret | None = token
         for _ in range(redirects.MOST_HOPS + 1):
-            bearer = token if redirects.origin(url) == home else None
             answer = await self._send(session, request, url, bearer)
             if answer.status not in redirects.STATUSES:
                 return answer
@@ -123,6 +122,7 @@ class AiohttpSession:
             if request.method != "GET":
                 raise RedirectRefusedError(f"a redirect of a {request.method} is refused")
             url = redirects.target(url, answer.headers.get("Location"), base=self.base_url)
+            bearer = token if redirects.origin(url) == self._home else None
         raise RedirectRefusedError(f"more than {redirects.MOST_HOPS} redirects in a row")
 
     async def _send(
@@ -132,7 +132,7 @@ class AiohttpSession:
         url: str,
         bearer: Secret | None,
     ) -> aiohttp.ClientResponse:
-        limits = self._timeouts
+        limits = self.timeouts
         try:
             async with asyncio.timeout(limits.connect + limits.headers):
                 return await session.request(
@@ -147,14 +147,36 @@ class AiohttpSession:
                     middlewares=(_send_once,),
                     max_line_size=_LONGEST_LINE,
                     max_field_size=_LONGEST_LINE,
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, connect=limits.connect, sock_read=limits.idle
-                    ),
+                    timeout=self._limits,
                 )
         except (aiohttp.ClientError, OSError, _LostError, ValueError, RuntimeError) as error:
             failure = _mapped(error, _host(url))
         # Raised out here, so that no aiohttp error, whose repr holds the token, hangs on to it.
         raise failure
+
+
+class _Held(AbstractAsyncContextManager[Response]):
+    """An answer that is let go when the block is left."""
+
+    __slots__ = ("_answer", "_request", "_session", "_token")
+
+    def __init__(self, session: AiohttpSession, request: Request[Any], token: Secret) -> None:
+        self._session = session
+        self._request = request
+        self._token = token
+        self._answer: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> Response:
+        self._answer = await self._session.follow(self._request, self._token)
+        try:
+            return AiohttpResponse(self._answer, self._session.timeouts)
+        except BaseException:
+            self._answer.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._answer is not None:
+            self._answer.release()
 
 
 class AiohttpResponse:

@@ -55,7 +55,7 @@ class Request(Generic[T]):
 
     *repeatable* says that sending it twice does no more than sending it once. *headers* are for the
     content endpoint's ranges; the token is never among them. A body that *streams* is read by the
-    caller; a *download* is counted apart from the calls.
+    caller; a *download* is counted apart from the calls. *parses* decodes the bytes for *reads*.
     """
 
     method: str
@@ -67,6 +67,7 @@ class Request(Generic[T]):
     repeatable: bool = True
     streams: bool = False
     download: bool = False
+    parses: Callable[[bytes], Any] = parse
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -85,7 +86,7 @@ def decipher(request: Request[T], reply: Reply, *, now: float) -> T:
     if not reply.body.strip():
         return request.reads(None)
     try:
-        value = parse(reply.body)
+        value = request.parses(reply.body)
     except NotJsonError as error:
         kind = reply.headers.get("Content-Type", "no content type")
         raise NotJsonError("$", f"{error.problem}; the answer came as {kind}") from None

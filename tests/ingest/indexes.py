@@ -121,7 +121,7 @@ class BreakingDisk:
 
 
 def row(id, value=0, **more):
-    return Row(id, {"id": id, "value": value, "pad": "x" * (value % 40)}, **more)
+    return Row.of({"id": id, "value": value, "pad": "x" * (value % 40)}, **more)
 
 
 def rows(pairs):

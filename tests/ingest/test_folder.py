@@ -187,7 +187,7 @@ async def test_a_claim_lasts(mirror):
         assert sorted(os.listdir(mirror)) == ["files", "records"]
     sink = FolderSink(mirror)
     await sink.open(1, {})
-    await sink.write([Row("a", {"id": "a"})], [])
+    await sink.write([Row.of({"id": "a"})], [])
     await sink.claim(OWNER, is_new=False)
     with pytest.raises(SinkError, match="is not empty"):
         await sink.claim(OWNER, is_new=True)
@@ -275,7 +275,7 @@ async def test_the_format_of_the_rows_stays(mirror):
     pytest.importorskip("pyarrow")
     sink = FolderSink(mirror)
     await sink.open(1, {})
-    mark = await sink.write([Row("a", {"id": "a"})], [])
+    mark = await sink.write([Row.of({"id": "a"})], [])
     with pytest.raises(SinkError, match="the rows of this mirror are JSON lines"):
         await FolderSink(mirror, records="parquet").open(1, {mark.place: mark.size})
     assert (mirror / "records" / mark.place).stat().st_size == mark.size
@@ -284,7 +284,7 @@ async def test_the_format_of_the_rows_stays(mirror):
 async def test_rows_that_were_altered_differ(sink, mirror):
     """Rows are held against the state's digests."""
     index = MemoryIndex()
-    row = Row("a", {"id": "a", "value": 1})
+    row = Row.of({"id": "a", "value": 1})
     mark = await sink.write([row], [])
     index.commit(mark, ["a"], [row.line])
     assert await sink.differs(index) == []
@@ -571,7 +571,7 @@ async def test_a_disk_that_refuses_a_put(mirror, brought, method):
 
 async def test_rows_are_written_and_found(sink, mirror):
     """Rows lie in one file whose mark says how far it counts; what lies behind it is dropped."""
-    mark = await sink.write([Row("r1", {"id": "r1"}, "files/r1/a", "00")], ())
+    mark = await sink.write([Row.of({"id": "r1"}, "files/r1/a", "00")], ())
     assert await sink.write((), [{"id": "r2", "deleted": True}]) is None
     place = mirror / "records" / mark.place
     good = place.read_bytes()

@@ -70,7 +70,7 @@ def test_mirror_equals_truth_whatever_happens(steps):
 async def test_rows_are_lines_in_their_order(tmp_path):
     """A write is its rows' lines, with path and hash where there is a content; the mark tells."""
     segments = await opened(tmp_path)
-    with_file = Row("b", {"id": "b", "é": None}, path="files/b/x", sha256="ab")
+    with_file = Row.of({"id": "b", "é": None}, path="files/b/x", sha256="ab")
     mark = await segments.write([row("a"), with_file])
     body = (tmp_path / A).read_bytes()
     assert mark == Mark(A, len(body), 2) and body == row("a").line + b"\n" + with_file.line + b"\n"

@@ -48,7 +48,7 @@ def names(folder):
 async def only(tmp_path, data, **more):
     segments = make(tmp_path)(None)
     await segments.open({})
-    mark = await segments.write([Row(data["id"], data, **more)])
+    mark = await segments.write([Row.of(data, **more)])
     return pq.read_table(tmp_path / mark.place).to_pylist()[0]
 
 
@@ -344,7 +344,7 @@ def test_a_file_beside_is_harmless_when_nothing_was_written(tmp_path):
 async def test_one_line_of_sql_reads_both_formats(tmp_path):
     """A content's place and hash have the same names in Parquet as in JSON lines."""
     duckdb = pytest.importorskip("duckdb")
-    with_file = Row("a", {"id": "a"}, path="files/a/n", sha256="ab")
+    with_file = Row.of({"id": "a"}, path="files/a/n", sha256="ab")
     lines = LineSegments(tmp_path, "r")
     for segments in (lines, make(tmp_path)(None)):
         await segments.open({})

@@ -29,7 +29,7 @@ UGLY = "Bericht ü #1%20 [final]+&=?"
 
 
 def row(one, value=0, **more):
-    return Row(one, {"id": one, "value": value}, **more)
+    return Row.of({"id": one, "value": value}, **more)
 
 
 def keys(store):
@@ -690,7 +690,7 @@ LEAVES = (
 async def main():
     sink = ObjectStoreSink(store)
     await sink.open(1, {})
-    mark = await sink.write([Row("a", {"id": "a"})], [])
+    mark = await sink.write([Row.of({"id": "a"})], [])
     places = await asyncio.gather(*(sink.put(source, f"r{n}", "x") for n in range(8)))
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     for place in places:
@@ -709,7 +709,7 @@ def peak():
 async def main():
     sink = ObjectStoreSink(store)
     await sink.open(1, {})
-    await sink.write([Row("a", {"id": "a"})], [])
+    await sink.write([Row.of({"id": "a"})], [])
     before = peak()
     place = await sink.put(source, "r", "x")
     put = peak() - before

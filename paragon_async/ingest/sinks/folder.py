@@ -26,7 +26,7 @@ from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.owner import OWNER, OwnerFile, path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
 from paragon_async.names import distinct_name, safe_name
-from paragon_async.part import in_thread
+from paragon_async.part import Inline, in_thread
 
 T = TypeVar("T")
 Durability = Literal["file", "batch"]
@@ -76,6 +76,8 @@ class FolderSink:
         self._segments: Segments = self._rows(0)
         self.batch_rows = self._segments.batch_rows
         self._unsettled = False
+        self._inline = Inline()
+        self._copies = False  # what is put lies on another file system
         self._fresh: set[Path] = set()  # folders of records whose own names are not yet flushed
 
     async def claim(self, owner: str, *, is_new: bool) -> None:
@@ -103,7 +105,14 @@ class FolderSink:
 
     async def put(self, source: Path, record_id: str, name: str) -> str:
         """Move *source* into its place, replacing what was there in one instant."""
-        return await self._do(self._put, source, record_id, name)
+        if self.settles and not self._copies:
+            try:  # in the loop: two names change, nothing is flushed
+                return await self._do(self._put, source, record_id, name, inline=self._inline)
+            except DestinationError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copies = True
+        return await self._do(self._put_or_copy, source, record_id, name)
 
     async def move(self, location: str, record_id: str, name: str) -> str | None:
         """Rename a content; done already, it is left as it is."""
@@ -155,8 +164,10 @@ class FolderSink:
 
         return ParquetSegments(self._records, prefix, disk=self._disk)
 
-    async def _do(self, work: Callable[..., T], *args: Any) -> T:
+    async def _do(self, work: Callable[..., T], *args: Any, inline: Inline | None = None) -> T:
         try:
+            if inline:
+                return await inline.run(lambda: work(*args))
             return await in_thread(work, *args)
         except (OSError, ValueError) as error:
             raise DestinationError(
@@ -185,6 +196,17 @@ class FolderSink:
             if name.startswith(f"{self._feed:03d}-"):
                 self._disk.unlink(self._spool / name)
 
+    def _put_or_copy(self, source: Path, record_id: str, name: str) -> str:
+        try:
+            return self._put(source, record_id, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        home = self._files / _component(record_id)
+        self._copy(source, home / name)
+        self._named(home)
+        return self._location(home / name)
+
     def _put(self, source: Path, record_id: str, name: str) -> str:
         if not is_file(source):
             # To flush it would make an empty one.
@@ -194,12 +216,7 @@ class FolderSink:
             self._fresh.add(home)
         if not self.settles:
             self._flush(source)
-        try:
-            self._disk.replace(source, home / name)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            self._copy(source, home / name)
+        self._disk.replace(source, home / name)
         self._named(home)
         return self._location(home / name)
 

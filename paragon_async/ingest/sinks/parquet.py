@@ -13,17 +13,14 @@ import contextlib
 import importlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from paragon_async import convert
 from paragon_async.disk import Disk
 from paragon_async.errors import ConfigurationError
 from paragon_async.ingest.sinks.changelog import RecordsOnly
+from paragon_async.ingest.sinks.columns import INTEGER, MOMENT, PROMOTED, TEXT, column, values_of
 from paragon_async.ingest.sinks.files import Beside, refusals, size_of
 from paragon_async.ingest.sinks.held import Held
 from paragon_async.ingest.sinks.lines import Places
@@ -31,43 +28,11 @@ from paragon_async.ingest.sinks.protocol import HASH_KEY, PATH_KEY, Index, Mark,
 from paragon_async.part import in_thread
 
 _FULL = 64 << 20
-_STEP = 2 << 20
+_STEP = 1 << 20
 _READ_ROWS = 1000
-_BATCH_ROWS = 2_000
+# So many that `tidying` does not count a file as small: it would write all of it once more.
+_BATCH_ROWS = 10_000
 _GROUP_ROWS = 5_000
-_LARGEST = 1 << 63
-
-
-def _text(value: Any) -> str | None:
-    return value if type(value) is str else None
-
-
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int and -_LARGEST <= value < _LARGEST else None
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return convert.moment(value).astimezone(UTC)
-    except (convert.Mismatch, ValueError, OverflowError):
-        return None
-
-
-# The columns taken out of a record, and the keys that may hold them: the first that is not null.
-_PROMOTED: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
-    "external_id": (_text, ("externalId", "external_id")),
-    "name": (_text, ("name", "fileName", "file_name")),
-    "mime_type": (_text, ("mimeType", "mime_type")),
-    "size": (_integer, ("size",)),
-    "created_at": (_moment, ("createdAt", "created_at")),
-    "updated_at": (_moment, ("updatedAt", "updated_at")),
-    "synced_at": (_moment, ("syncedAt", "synced_at")),
-    "parent_folder_id": (
-        _text,
-        ("parentFolderId", "parent_folder_id", "parentId", "parent_id"),
-    ),
-    "url": (_text, ("url",)),
-}
 
 
 class ParquetSegments(Places):
@@ -196,6 +161,7 @@ class _Arrow:
         try:
             self.pa: Any = importlib.import_module("pyarrow")
             self.pq: Any = importlib.import_module("pyarrow.parquet")
+            importlib.import_module("pyarrow.compute")
         except ImportError:
             raise ConfigurationError(
                 "Parquet needs pyarrow: pip install paragon-async[parquet]"
@@ -205,21 +171,26 @@ class _Arrow:
 
     def _schema(self) -> Any:
         text, when = self.pa.string(), self.pa.timestamp("us", tz="UTC")
-        kinds: dict[Any, Any] = {_text: text, _integer: self.pa.int64(), _moment: when}
+        kinds: dict[Any, Any] = {TEXT: text, INTEGER: self.pa.int64(), MOMENT: when}
         fields = [self.pa.field("id", text, nullable=False)]
-        fields += [self.pa.field(name, kinds[read]) for name, (read, _) in _PROMOTED.items()]
+        fields += [self.pa.field(name, kinds[read]) for name, (read, _) in PROMOTED.items()]
         fields += [self.pa.field(name, text) for name in (PATH_KEY, HASH_KEY, "record")]
         return self.pa.schema(fields)
 
     def batch(self, rows: Sequence[Row]) -> Any:
         """Make a batch of *rows*."""
-        columns: dict[str, list[Any]] = {"id": [row.id for row in rows]}
-        for name, (read, keys) in _PROMOTED.items():
-            columns[name] = [read(_first(row.data, keys)) for row in rows]
-        columns[PATH_KEY] = [row.path for row in rows]
-        columns[HASH_KEY] = [row.sha256 for row in rows]
-        columns["record"] = [msgspec.json.encode(row.data).decode() for row in rows]
-        return self.pa.RecordBatch.from_pydict(columns, schema=self.schema)
+        records = [row.record for row in rows]
+        columns = {
+            name: column(self.pa, self.schema.field(name).type, PROMOTED[name][0], values)
+            for name, values in values_of(records).items()
+        }
+        columns["id"] = self.pa.array([row.id for row in rows], self.pa.string())
+        columns[PATH_KEY] = self.pa.array([row.path for row in rows], self.pa.string())
+        columns[HASH_KEY] = self.pa.array([row.sha256 for row in rows], self.pa.string())
+        columns["record"] = self.pa.array(records, self.pa.binary()).cast(self.pa.string())
+        return self.pa.RecordBatch.from_arrays(
+            [columns[n] for n in self.schema.names], schema=self.schema
+        )
 
     def writer(self, output: _Output) -> Any:
         """Open a writer to *output*; only columns whose values repeat get a dictionary."""
@@ -250,10 +221,6 @@ class _Arrow:
                 yield from parquet.iter_batches(_READ_ROWS, columns=columns, use_threads=False)
         except self.error as error:
             raise ValueError(str(error)) from error
-
-
-def _first(data: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((data[key] for key in keys if data.get(key) is not None), None)
 
 
 class _Output(io.RawIOBase):

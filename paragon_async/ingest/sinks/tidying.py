@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from paragon_async.ingest.sinks.protocol import Place
 
-_SMALL = 4
+_SMALL = 5
 _MANY = 8
 _MOST_ROWS = 50_000
 
@@ -20,7 +20,7 @@ def groups(
     is more.
 
     A place with a stale row is always rewritten, so that afterwards each record stands once. Places
-    below a quarter of both are merged once there are many, so that a mirror that follows a feed
+    below a fifth of both are merged once there are many, so that a mirror that follows a feed
     for years does not crumble; the one still being filled, *open_place*, only when it is stale.
     """
     stale = {name for name, place in places.items() if place.stale}

@@ -1,0 +1,1 @@
+"""What is measured: a file a suite, each with its `measure`, which returns tables."""
