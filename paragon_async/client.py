@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
 
-from paragon_async.api.permissions import Permissions
 from paragon_async.api.records import Records
 from paragon_async.api.syncs import Syncs
 from paragon_async.auth import FixedToken, SigningKey, TokenSource
 from paragon_async.clock import SystemClock
 from paragon_async.errors import ConfigurationError
-from paragon_async.part import Inline
+from paragon_async.threads import Inline
 from paragon_async.transport.channel import Channel, Observer
 from paragon_async.transport.gate import Gate, Limits
 from paragon_async.transport.protocols import Session, Timeouts
 from paragon_async.transport.redirects import is_private
 from paragon_async.transport.retry import Retry, RetryBudget
 from paragon_async.transport.session import AiohttpSession
+
+if TYPE_CHECKING:
+    from paragon_async.api.permissions import Permissions
 
 BASE_URL = "https://sync.useparagon.com"
 
@@ -104,6 +106,8 @@ class Paragon:
         """Return a view of one connected user; no I/O. The id may be left out with a fixed token."""
         if not user_id and not isinstance(self._tokens, FixedToken):
             raise ConfigurationError("name a user, user('…'): only a fixed token implies one")
+        from paragon_async.api.permissions import Permissions  # noqa: PLC0415  # not when importing
+
         # A token source of the caller's own need not know its project.
         project_id = getattr(self._tokens, "project_id", None)
         return ConnectedUser(

@@ -7,7 +7,6 @@ or `ValueError` for a name that cannot be one. Source: failures.md F90 to F101.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -150,23 +149,23 @@ class SystemDisk:
 
     def sync_all(self, path: Path) -> None:
         """Flush the file system of *path*; all file systems where one alone cannot be."""
-        flush = _syncfs()
-        if flush is None:
-            os.sync()
-            return
         handle = os.open(path, os.O_RDONLY)
         try:
-            if flush(handle):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), str(path))
+            if not _syncfs(handle, path):
+                os.sync()
         finally:
             os.close(handle)
 
 
-def _syncfs() -> Callable[[int], int] | None:
-    """Return the C library's `syncfs`, which Python does not offer."""
+def _syncfs(handle: int, path: Path) -> bool:
+    """Call the C library's `syncfs`, which Python does not offer; False where there is none."""
+    import ctypes  # noqa: PLC0415  # heavy, and for flushing many files only
+
     try:
-        found: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
+        flush: Callable[[int], int] = ctypes.CDLL(None, use_errno=True).syncfs
     except (OSError, AttributeError, TypeError):
-        return None
-    return found
+        return False
+    if flush(handle):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
+    return True

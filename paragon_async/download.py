@@ -27,7 +27,8 @@ from paragon_async.errors import (
     ParagonError,
     TransportError,
 )
-from paragon_async.part import Inline, Part, in_thread
+from paragon_async.part import Part
+from paragon_async.threads import Inline, in_thread
 from paragon_async.transport.protocols import Response
 
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]

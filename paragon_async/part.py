@@ -1,9 +1,8 @@
-"""A part file beside its target, and threads that are never left behind.
+"""A part file beside its target.
 
 Part.write / write_behind   append and hash
 Part.commit                 sync, rename, sync the folder
 Part.discard                remove; harmless after a commit
-Inline                      small files, finished without a thread, many at once
 """
 
 from __future__ import annotations
@@ -12,103 +11,13 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, DownloadError
-
-T = TypeVar("T")
-P = ParamSpec("P")
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run *work* in a thread. Cancelling waits for it to end: a thread cannot be called back."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    return await finished(task)
-
-
-async def finished(task: asyncio.Future[T]) -> T:
-    """Await *task* to its real end, also when the caller is cancelled meanwhile."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        # A cancelled scope of anyio cancels every wait again, which would make this a busy one.
-        from anyio import CancelScope  # noqa: PLC0415  # only who is cancelled pays for it
-
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError), CancelScope(shield=True):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
-
-
-class _SlowError(Exception):
-    """Stands for work that was not begun: the one before it took too long."""
-
-
-class Inline:
-    """Does small work with the disk in the event loop, as long as the disk answers at once.
-
-    A hop to a thread and back costs more than writing 16 KiB to a page cache, and work that is done
-    in one go, for all files that came meanwhile, costs half of what it does one by one. The loop
-    is held for *slice* seconds at a time. One work that takes *longest* seconds sends the *spell* after
-    it through threads: a slow disk holds up the loop once in a while, and not every time. It belongs
-    to one event loop.
-    """
-
-    def __init__(
-        self,
-        *,
-        slice: float = 0.003,
-        longest: float = 0.01,
-        spell: int = 1000,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._slice = slice
-        self._longest = longest
-        self._spell = spell
-        self._clock = clock
-        self._left = 0
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do *work* and return what it returns. Cancelled, it is done whole or not at all."""
-        if self._left:
-            self._left -= 1
-            return await in_thread(work)
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[T] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._work, loop)
-        self._waiting.append((work, outcome))
-        try:
-            return await outcome
-        except _SlowError:
-            return await in_thread(work)
-
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        begun = now = self._clock()
-        while self._waiting and now - begun < self._slice:
-            work, outcome = self._waiting.popleft()
-            if outcome.cancelled():
-                continue
-            if self._left:
-                outcome.set_exception(_SlowError())
-                continue
-            try:
-                outcome.set_result(work())
-            except Exception as error:  # noqa: BLE001  # whoever waits for it raises it
-                outcome.set_exception(error)
-            now, before = self._clock(), now
-            if now - before > self._longest:
-                self._left = self._spell
-        if self._waiting:
-            loop.call_soon(self._work, loop)
+from paragon_async.threads import finished, in_thread
 
 
 class Part:

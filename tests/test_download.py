@@ -24,7 +24,8 @@ from paragon_async import (
     Ticket,
 )
 from paragon_async.download import Evidence, judge
-from paragon_async.part import Part, in_thread
+from paragon_async.part import Part
+from paragon_async.threads import in_thread
 from tests.fakes import FakeResponse, answer, records
 
 S, BODY = "sync-1", bytes(range(256)) * 20_000

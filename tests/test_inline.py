@@ -7,7 +7,7 @@ import pytest
 
 from paragon_async import File
 from paragon_async.disk import SystemDisk
-from paragon_async.part import Inline
+from paragon_async.threads import Inline
 from tests.fakes import FakeResponse, records
 
 S = "sync-1"

@@ -17,7 +17,7 @@ from paragon_async.api.subject import Subject
 from paragon_async.disk import Disk
 from paragon_async.download import Durability, Progress, Saved, save
 from paragon_async.errors import ConfigurationError, DownloadError, ParagonError
-from paragon_async.part import Inline, in_thread
+from paragon_async.threads import Inline, in_thread
 from paragon_async.transport.channel import Channel
 from paragon_async.transport.protocols import Response
 

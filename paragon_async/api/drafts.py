@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from paragon_async.convert import Shape, parse, shape, undisturbed
+from paragon_async.convert import parse, shape, undisturbed
 from paragon_async.errors import NotJsonError
 from paragon_async.models import Record
+
+if TYPE_CHECKING:
+    from paragon_async.convert.compiled import Shape
 
 _FIRST_RECORD = b'{"data":[{'
 _PAGING = b',"paging":'

@@ -20,7 +20,7 @@ from paragon_async.errors import (
 )
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
-from paragon_async.part import Inline
+from paragon_async.threads import Inline
 from paragon_async.transport.channel import LARGEST_PAGE, Channel
 from paragon_async.transport.protocols import Response
 

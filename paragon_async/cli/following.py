@@ -22,7 +22,7 @@ from paragon_async.disk import SystemDisk
 from paragon_async.errors import DestinationError, ParagonError
 from paragon_async.ingest import Ingest, Report
 from paragon_async.ingest.state import HOME
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 from paragon_async.webhooks import Event, Inbox, Router
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from paragon_async._version import __version__
 from paragon_async.errors import ParagonError
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 from paragon_async.webhooks import Event
 
 _TIMEOUT = 10.0

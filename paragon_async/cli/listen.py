@@ -21,7 +21,7 @@ from paragon_async.cli.answers import has_reader
 from paragon_async.cli.forward import Forward
 from paragon_async.cli.outcome import plain
 from paragon_async.errors import ParagonError
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 from paragon_async.webhooks import Event, Inbox, Router, WebhookVerification, parse_event
 from paragon_async.webhooks.events import LARGEST_BODY
 

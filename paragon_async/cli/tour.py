@@ -18,7 +18,7 @@ from paragon_async.cli.figures import size
 from paragon_async.cli.scratch import Changes, Scratch
 from paragon_async.emulator import Emulator
 from paragon_async.ingest import FolderSink, Ingest, Report
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 READER = "reader@example.com"
 STRANGER = "stranger@example.com"

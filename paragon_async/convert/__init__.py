@@ -25,18 +25,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from paragon_async.convert import hooks
 from paragon_async.convert.collector import undisturbed
-from paragon_async.convert.compiled import Shape, Shapes
-from paragon_async.convert.scalars import Mismatch, either, kind_of, moment
-from paragon_async.convert.writing import FILLED
+from paragon_async.convert.scalars import FILLED, Mismatch, either, kind_of, moment
 from paragon_async.errors import DecodeError, NotJsonError
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
+    from paragon_async.convert.compiled import Shape, Shapes
+
 __all__ = [
-    "FILLED", "Mismatch", "Shape", "converter", "dump", "either", "kind_of", "moment", "parse",
+    "FILLED", "Mismatch", "converter", "dump", "either", "kind_of", "moment", "parse",
     "shape", "structure", "undisturbed",
 ]  # fmt: skip
 
@@ -91,4 +90,6 @@ def shape(model: Any) -> Shape | None:
 
 @functools.cache
 def _shared() -> tuple[Converter, Shapes]:
+    from paragon_async.convert import hooks  # noqa: PLC0415  # paid at the first answer, as cattrs is
+
     return hooks.make()

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 Hook = Callable[[Any, Any], Any]
+# Marks classes whose `__init__` only stores what it is given; see `writing`.
+FILLED = "__paragon_filled__"
 # Epoch values beyond this are milliseconds: as seconds they would lie after the year 5000.
 _LATEST_SECONDS = 1e11
 # Up to here Python and msgspec read a date alike. Beyond it come fractions finer than a microsecond.

@@ -31,9 +31,8 @@ from typing import Any
 import attrs
 
 from paragon_async.convert.plain import Target
-from paragon_async.convert.scalars import moment
+from paragon_async.convert.scalars import FILLED, moment
 
-FILLED = "__paragon_filled__"
 _CHECKED_BY_MSGSPEC = (str, int, bool)
 Nested = Callable[[Any], tuple[type[Any], Callable[[Any], Any]] | None]
 

@@ -43,8 +43,8 @@ def keep(db: sqlite3.Connection, feed: int, parts: Sequence[Part]) -> None:
     places_ = {id_: place for place, rows in parts for id_ in rows}
     digests = {id_: digest for _, rows in parts for id_, digest in rows.items()}
     ids = sorted(digests)
-    width = len(next(iter(digests.values()), b""))
-    if "\0" in "".join(ids) or len(b"".join(digests.values())) != width * len(ids):
+    widths = set(map(len, digests.values()))
+    if listed(ids) is None or 0 in widths or len(widths) > 1:
         keep_each(db, feed, parts)
         return
     for start in range(0, len(ids), _BLOCK):
@@ -54,7 +54,7 @@ def keep(db: sqlite3.Connection, feed: int, parts: Sequence[Part]) -> None:
             (
                 feed,
                 b"".join(map(digests.__getitem__, block)),
-                width,
+                *widths,
                 b"".join(b"%016d" % (places_[id_] or 0) for id_ in block),
                 16,
                 listed(block),

@@ -38,7 +38,7 @@ from paragon_async.ingest.values import DeadLetter, Receipt, Wanted, version_of
 from paragon_async.models import Record
 from paragon_async.models.records import FOLDER
 from paragon_async.names import safe_name
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 if TYPE_CHECKING:
     from paragon_async.download import Progress

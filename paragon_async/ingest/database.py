@@ -28,8 +28,8 @@ from paragon_async.errors import (
     StateHeldError,
 )
 from paragon_async.ingest import schema
-from paragon_async.part import finished
 from paragon_async.sqlitefile import Connect, connect
+from paragon_async.threads import finished
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

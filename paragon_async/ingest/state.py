@@ -23,8 +23,8 @@ from paragon_async.ingest.book import Book
 from paragon_async.ingest.database import Database
 from paragon_async.ingest.lock import Lock
 from paragon_async.ingest.values import Feed
-from paragon_async.part import in_thread
 from paragon_async.sqlitefile import Connect, connect
+from paragon_async.threads import in_thread
 
 HOME = ".paragon"
 

@@ -23,8 +23,8 @@ import attrs
 
 from paragon_async.disk import SystemDisk
 from paragon_async.errors import ParagonError, WebhookError
-from paragon_async.part import finished
 from paragon_async.sqlitefile import Connect, Kind, connect
+from paragon_async.threads import finished
 
 try:
     import fcntl

@@ -17,7 +17,7 @@ from paragon_async import (
     SinkError,
     SyncFailedError,
 )
-from paragon_async.ingest import FolderSink, Ingest, State
+from paragon_async.ingest import FolderSink, Ingest, LinesSink, State
 from tests.ingest.fakes import QUICK, ask, contents, ingest, letters, quick_user, rows, source
 
 
@@ -293,3 +293,27 @@ async def test_contacts_with_a_title_have_no_content(user, mirror, emulator):
     emulator.world.put(sync.id, {"id": "c-1", "title": "Dr", "size": 7, "mimeType": "x/y"})
     report = await ingest(user, sync.id, mirror).run()
     assert (report.records, report.files, report.dead_letters) == (1, 0, 0)
+
+
+class StubbornLines(LinesSink):
+    """A log whose *n*-th write fails."""
+
+    def __init__(self, folder, n):
+        super().__init__(folder)
+        self.left = n
+
+    async def write(self, rows, gone):
+        self.left -= 1
+        if not self.left:
+            raise SinkError("no more")
+        return await super().write(rows, gone)
+
+
+async def test_what_was_written_is_committed_when_a_later_write_fails(user, sync_id, tmp_path):
+    """Rows that were written before the write that failed count, and the cursor stands behind them."""
+    with pytest.raises(SinkError, match="no more"):
+        await Ingest(user, sync_id, StubbornLines(tmp_path, 2), tmp_path, page_size=1).run()
+    written = sum(len(p.read_text().splitlines()) for p in tmp_path.glob("*.jsonl"))
+    assert ask(tmp_path, "SELECT count(*) FROM records") == [(written,)] and 0 < written < 7
+    report = await Ingest(user, sync_id, LinesSink(tmp_path), tmp_path, page_size=1).run()
+    assert report.records == report.created == 7 - written

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from paragon_async.errors import ConfigurationError, ParagonError, SinkError
 from paragon_async.ingest.sinks.files import VERIFY
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

@@ -23,7 +23,7 @@ from paragon_async.ingest.sinks.files import make_folders, refusals
 from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.owner import OWNER, OwnerFile, path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 S = TypeVar("S", bound=Segments)
 _FULL = 64 << 20

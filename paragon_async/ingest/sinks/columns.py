@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from types import NoneType
+from types import GenericAlias, NoneType
 from typing import Any
 
 import msgspec
@@ -70,7 +70,7 @@ PROMOTED: dict[str, tuple[Read, tuple[str, ...]]] = {
 _Promoted = msgspec.defstruct(
     "_Promoted", [(key, Any, None) for _, keys in PROMOTED.values() for key in keys], gc=False
 )
-_read = msgspec.json.Decoder(list[_Promoted]).decode
+_read = msgspec.json.Decoder(GenericAlias(list, (_Promoted,))).decode
 
 
 def values_of(records: Sequence[bytes]) -> dict[str, list[Any]]:

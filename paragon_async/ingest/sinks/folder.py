@@ -26,7 +26,7 @@ from paragon_async.ingest.sinks.lines import LineSegments
 from paragon_async.ingest.sinks.owner import OWNER, OwnerFile, path_of
 from paragon_async.ingest.sinks.protocol import Adopted, Index, Mark, Row, Segments
 from paragon_async.names import distinct_name, safe_name
-from paragon_async.part import Inline, in_thread
+from paragon_async.threads import Inline, in_thread
 
 T = TypeVar("T")
 Durability = Literal["file", "batch"]
@@ -154,7 +154,7 @@ class FolderSink:
         await self._segments.tidy(index)
 
     async def aclose(self) -> None:
-        """Do nothing: no file is kept open."""
+        """Do nothing."""
 
     def _rows(self, feed: int) -> Segments:
         prefix = f"{feed:03d}"

@@ -27,7 +27,7 @@ from paragon_async.ingest.sinks.files import DAMAGE, VERIFY, Beside, make_folder
 from paragon_async.ingest.sinks.held import Held, agrees
 from paragon_async.ingest.sinks.protocol import Index, Mark, Place, Row
 from paragon_async.ingest.sinks.tidying import groups
-from paragon_async.part import finished, in_thread
+from paragon_async.threads import finished, in_thread
 
 _FULL = 32 << 20
 _BLOCK = 100

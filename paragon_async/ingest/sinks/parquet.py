@@ -25,7 +25,7 @@ from paragon_async.ingest.sinks.files import Beside, refusals, size_of
 from paragon_async.ingest.sinks.held import Held
 from paragon_async.ingest.sinks.lines import Places
 from paragon_async.ingest.sinks.protocol import HASH_KEY, PATH_KEY, Index, Mark, Row
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 _FULL = 64 << 20
 _STEP = 1 << 20

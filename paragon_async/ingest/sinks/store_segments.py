@@ -13,7 +13,7 @@ from paragon_async.ingest.sinks.files import DAMAGE, VERIFY
 from paragon_async.ingest.sinks.held import Held, agrees
 from paragon_async.ingest.sinks.protocol import Index, Mark, Place, Row
 from paragon_async.ingest.sinks.tidying import groups
-from paragon_async.part import in_thread
+from paragon_async.threads import in_thread
 
 _ROWS = "records"
 
