@@ -17,6 +17,13 @@ from typing import Protocol
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _OLD = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
+# Reasons of a disk that concern one name alone, such as something else in its place; all others
+# concern every file to come.
+OF_ONE_NAME = frozenset({
+    None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST,
+    errno.ENOTEMPTY, errno.ELOOP,
+})  # fmt: skip
+
 
 class Disk(Protocol):
     """What is asked of a disk. Files are descriptors, names are paths."""

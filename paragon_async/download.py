@@ -120,8 +120,8 @@ async def save(
     anew as long as *again* allows. With *durability* `file` the file and its name last through a
     power cut once this returns; with `none` the caller sees to that, and *inline*, if given, finishes
     small files. Without *sha256* only the hash that the evidence names is computed. Raises
-    `DownloadError` when the disk refuses or the evidence contradicts. On any error, and when
-    cancelled, the part file is removed and the old file stays.
+    `DownloadError` when the disk refuses or the evidence contradicts. On any error the part file is
+    removed and the old file stays; cancelled, too, unless the new one is being given its name already.
     """
     algorithms = {"sha256"} if sha256 else set()
     if evidence.digest and evidence.algorithm:

@@ -42,13 +42,13 @@ def safe_name(label: str, fallback: str = "unnamed") -> str:
 
 
 def distinct_name(label: str, record_id: str) -> str:
-    """Return a safe name that no other record can have: `report~1a2b3c4d.pdf`.
+    """Return a safe name that no other record can have: `report~1a2b3c4d5e6f.pdf`.
 
     The mark depends on the record alone, not on which of two namesakes came first.
     """
     name = safe_name(label, record_id)
     stem, suffix = _split(name)
-    mark = "~" + hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    mark = "~" + hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     room = LONGEST - len((mark + suffix).encode())
     return _cut(stem, room).rstrip(". ") + mark + suffix
 

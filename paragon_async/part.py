@@ -17,7 +17,7 @@ from typing import Any
 
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, DownloadError
-from paragon_async.threads import finished, in_thread
+from paragon_async.threads import begun, both, finished, in_thread
 
 
 class Part:
@@ -55,7 +55,8 @@ class Part:
         One thread hashes while another writes: a file is then bound by the slower of the two.
         """
         await self.settle()
-        self._behind = asyncio.ensure_future(self._both(chunks))
+        writing = begun(self._append, chunks)
+        self._behind = both(writing, begun(self._hash, chunks)) if self._algorithms else writing
 
     async def settle(self) -> None:
         """Wait for the batch that is being written."""
@@ -114,13 +115,6 @@ class Part:
                     await finished(behind)
         finally:
             await in_thread(self.discard)
-
-    async def _both(self, chunks: list[bytes]) -> None:
-        work = [self._append, self._hash] if self._algorithms else [self._append]
-        tasks = [asyncio.ensure_future(asyncio.to_thread(each, chunks)) for each in work]
-        await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
 
     def _hash(self, chunks: Sequence[bytes]) -> None:
         for running in self._running().values():

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
+import time
 
 import pytest
 
@@ -57,7 +59,13 @@ async def test_all_come(made, tmp_path, durability):
 
 async def test_at_most_so_many(tmp_path):
     """No more than *concurrency* contents are open at once, and that many are."""
-    made, session = records(content)
+
+    class Slow(FakeResponse):
+        async def next_chunk(self):
+            await asyncio.sleep(0.002)
+            return await super().next_chunk()
+
+    made, session = records(lambda _: Slow(200, chunks=[b"x"], length=1))
     await all_of(made, ids(50), tmp_path, concurrency=7)
     assert session.most_open == 7
 
@@ -219,14 +227,167 @@ async def test_what_cannot_work_is_said_first(made, tmp_path):
     """A missing folder, no workers, a value that is no record: one clear error."""
     with pytest.raises(DownloadError, match="no folder"):
         await all_of(made, ids(1), tmp_path / "absent")
-    with pytest.raises(ConfigurationError, match="at least 1"):
-        await all_of(made, ids(1), tmp_path, concurrency=0)
+    with pytest.raises(DownloadError, match="cannot write"):
+        await all_of(made, ids(1), "x" * 5000)
+    for wrong in (0, "3", 2.5, None, True):
+        with pytest.raises(ConfigurationError, match="at least 1"):
+            await all_of(made, ids(1), tmp_path, concurrency=wrong)
+    for wrong in ("r1", b"r1", {"r1": 1}, File(id="r1"), None):
+        with pytest.raises(ConfigurationError, match="no source of records"):
+            await all_of(made, wrong, tmp_path)
     with pytest.raises(ConfigurationError, match="durability"):
         await all_of(made, ids(1), tmp_path, durability="never")
     with pytest.raises(ConfigurationError, match="download_all"):
         await made.download(S, "r1", tmp_path, durability="batch")
     with pytest.raises(ConfigurationError, match="has no content"):
         await all_of(made, [7], tmp_path, on_error=lambda *_: None)
+
+
+async def test_a_source_that_is_refused_is_closed(made, tmp_path):
+    """A generator is closed, plain or async, wherever the loop ended: also before its first step."""
+    closed = []
+
+    def plain():
+        try:
+            yield from ids(99)
+        finally:
+            closed.append("plain")
+
+    async def feed():
+        try:
+            yield "r1"
+        finally:
+            closed.append("feed")
+
+    found = made.download_all(S, plain(), tmp_path, concurrency=2)
+    await anext(found)
+    await found.aclose()
+    begun = feed()
+    await anext(begun)
+    with pytest.raises(DownloadError, match="no folder"):
+        await all_of(made, begun, tmp_path / "absent")
+    assert closed == ["plain", "feed"]
+
+
+async def test_a_record_that_comes_twice(tmp_path):
+    """Of two versions of one record in a feed the later stays, however slow the earlier is."""
+    bodies = [b"old!", b"newer"]
+
+    class Slow(FakeResponse):
+        async def next_chunk(self):
+            await asyncio.sleep(0.02)
+            return await super().next_chunk()
+
+    def versions(_):
+        body = bodies.pop(0)
+        kind = Slow if body == b"old!" else FakeResponse
+        return kind(200, chunks=[body], length=len(body))
+
+    made, _ = records(versions)
+    feed = [File(id="r1", name="a", mime_type="x/y", size=size) for size in (4, 5)]
+    found = await all_of(made, feed, tmp_path)
+    assert [saved.size for saved in found] == [4, 5]
+    assert found[-1].path.read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("durability", ["file", "batch", "none"])
+async def test_all_that_lies_there_was_told(tmp_path, durability, nothing_left):
+    """When a record's failure ends the loop, every file that is complete has been told, to a slow caller too."""
+    made, _ = records(content)
+    told = []
+    with pytest.raises(NotFoundError):
+        async for saved in made.download_all(
+            S, [*ids(20), "gone", *ids(99)[20:]], tmp_path, concurrency=4, durability=durability
+        ):
+            told.append(saved.path.name)
+            await asyncio.sleep(0.002)
+    assert sorted(told) == sorted(os.listdir(tmp_path))
+
+
+async def test_an_async_listener(made, tmp_path):
+    """*on_error* may be async, and is awaited."""
+    heard = []
+
+    async def listen(record, error):
+        await asyncio.sleep(0)
+        heard.append(record)
+
+    await all_of(made, ["gone1", "r1"], tmp_path, on_error=listen)
+    assert heard == ["gone1"]
+
+
+async def test_a_folder_that_is_gone(made, tmp_path):
+    """A folder that is lost on the way concerns all, and is raised."""
+    place, heard = tmp_path / "in", []
+    place.mkdir()
+
+    def source():
+        yield "r1"
+        shutil.rmtree(place)
+        yield from ids(300)
+
+    found = made.download_all(
+        S, source(), place, concurrency=1, on_error=lambda r, _: heard.append(r)
+    )
+    with pytest.raises(DestinationError) as caught:
+        async for _ in found:
+            pass
+    assert caught.value.errno == errno.ENOENT and heard == []
+
+
+async def test_a_flush_that_fails(made, tmp_path):
+    """A disk that refuses to flush is a DestinationError, with the failure that was there before."""
+
+    class Broken(SystemDisk):
+        def sync_all(self, path):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(DestinationError, match="cannot flush") as caught:
+        await all_of(made, ids(3), tmp_path, durability="batch", disk=Broken())
+    assert caught.value.errno == errno.EIO
+
+
+async def test_passing_over_lets_others_work(made, tmp_path):
+    """Thousands of tombstones in a row do not hold the loop."""
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(1)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(tick())
+    gone = [Record({"id": f"t{n}", "deleted": True}) for n in range(5000)]
+    assert await all_of(made, gone, tmp_path) == []
+    task.cancel()
+    assert len(ticks) >= 6
+
+
+async def test_a_scope_of_anyio(tmp_path, nothing_left):
+    """A scope that is cancelled, which cancels every wait again, leaves nothing open either."""
+    import anyio
+
+    closed = []
+
+    class Slow(SystemDisk):
+        def create(self, path):
+            time.sleep(0.05)
+            return super().create(path)
+
+    async def feed():
+        try:
+            for id_ in ids(50):
+                yield id_
+        finally:
+            closed.append(True)
+
+    made, session = records(content)
+    with anyio.move_on_after(0.02) as scope:
+        await all_of(made, feed(), tmp_path, concurrency=4, disk=Slow())
+    assert scope.cancelled_caught and closed == [True] and session.open_now == 0
+    before = sorted(os.listdir(tmp_path))
+    await asyncio.sleep(0.1)
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 async def test_nothing_to_do(made, tmp_path):

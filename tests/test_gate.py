@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from paragon_async import Limits
+from paragon_async import ConfigurationError, Limits
 from paragon_async.transport.gate import Gate
 from tests.fakes import FakeClock
 
@@ -83,3 +83,16 @@ def test_bad_limits(bad):
     """A limit that lets nothing through is refused."""
     with pytest.raises(ValueError, match="must be"):
         Limits(**bad)
+
+
+def test_another_loop_is_told_at_once():
+    """Who comes from another event loop hears so, and does not wait for a place that is held in the first."""
+    gate = Gate(Limits(downloads=1), FakeClock())
+    asyncio.run(gate.enter(download=True))
+
+    async def other():
+        async with asyncio.timeout(5):
+            await gate.enter(download=True)
+
+    with pytest.raises(ConfigurationError, match="another event loop"):
+        asyncio.run(other())

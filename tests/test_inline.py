@@ -50,6 +50,20 @@ async def test_a_failure_is_its_own():
     assert isinstance(outcomes[0], ZeroDivisionError) and outcomes[1] == "done"
 
 
+async def test_what_no_future_takes():
+    """Work that raises StopIteration fails as a RuntimeError, and the work after it is done."""
+    inline = Inline()
+
+    def stops():
+        raise StopIteration
+
+    outcomes = await asyncio.gather(
+        inline.run(stops), inline.run(lambda: "done"), return_exceptions=True
+    )
+    assert isinstance(outcomes[0], RuntimeError) and outcomes[1] == "done"
+    assert await inline.run(lambda: "later") == "later"
+
+
 async def test_a_slow_disk_is_met_in_threads():
     """One slow answer sends what waits, and a spell of what follows, through threads; then it is tried again."""
     clock, places = Ticks(), []
@@ -141,3 +155,36 @@ async def test_without_sha256(tmp_path, promised):
     saved = await made.download(S, record, tmp_path / "f", sha256=False)
     assert saved.sha256 is None
     assert saved.verified_by == ("length", "size", *([promised] if promised else []))
+
+
+async def test_who_cancels_all_tasks_ends_no_thread(tmp_path):
+    """Whoever cancels all tasks waits for the threads that write: no descriptor is closed under one."""
+    held, let_go, closed = threading.Event(), threading.Event(), []
+
+    class Held(SystemDisk):
+        def write(self, file, data):
+            held.set()
+            let_go.wait(10)
+            closed.append(("write", bool(self.gone)))
+            super().write(file, data)
+
+        gone = False
+
+        def close(self, file):
+            self.gone = True
+            super().close(file)
+
+    body = b"x" * (1 << 20)
+    response = FakeResponse(200, chunks=[body, body], length=2 << 20)
+    made, _ = records(response)
+    task = asyncio.create_task(made.download(S, "r1", tmp_path / "f", disk=Held()))
+    await asyncio.to_thread(held.wait, 10)
+    for each in asyncio.all_tasks() - {asyncio.current_task()}:
+        each.cancel()
+    await asyncio.sleep(0.02)
+    assert not task.done()
+    let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed and not any(was_closed for _, was_closed in closed)
+    assert list(tmp_path.iterdir()) == []

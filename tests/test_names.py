@@ -91,7 +91,7 @@ def test_distinct_mark_stands_before_the_suffix():
     assert (
         name.startswith("report~")
         and name.endswith(".pdf")
-        and len(name) == len("report~12345678.pdf")
+        and len(name) == len("report~123456789abc.pdf")
     )
 
 

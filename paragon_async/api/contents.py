@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 import attrs
 
 from paragon_async.api import endpoints, subject
-from paragon_async.api.bulk import OnError, Source, crew
+from paragon_async.api.bulk import OnError, Source, checked, crew
 from paragon_async.api.subject import Subject
 from paragon_async.disk import Disk
 from paragon_async.download import Durability, Progress, Saved, save
-from paragon_async.errors import ConfigurationError, DownloadError, ParagonError
+from paragon_async.errors import ConfigurationError, DestinationError, DownloadError, ParagonError
 from paragon_async.threads import Inline, in_thread
 from paragon_async.transport.channel import Channel
 from paragon_async.transport.protocols import Response
@@ -59,20 +59,25 @@ class Contents:
         on_error: OnError | None,
     ) -> AsyncGenerator[Saved, None]:
         """Store many contents in *folder*; yields each as it is done, and settled."""
-        if concurrency < 1:
-            raise ConfigurationError("concurrency must be at least 1")
+        checked(records, concurrency)
         place = Path(folder)
-        if not place.is_dir():
+        try:
+            is_there = stat.S_ISDIR(_mode(place) or 0)
+        except (OSError, ValueError) as error:
+            raise DownloadError(f"cannot write to {place}: {error}") from error
+        if not is_there:
             raise DownloadError(f"there is no folder {place}")
 
-        async def one(record: object) -> Saved | None:
-            item = subject.of(record)
-            if item.is_folder or item.is_gone:
-                return None
+        async def one(item: Subject) -> Saved:
             return await self._save(item, lambda: place / item.file_name, None)
 
         async def settle() -> None:
-            await in_thread(self.disk.sync_all, place)
+            try:
+                await in_thread(self.disk.sync_all, place)
+            except OSError as error:
+                raise DestinationError(
+                    f"cannot flush {str(place)!r}: {error.strerror}", errno=error.errno
+                ) from error
 
         return crew(
             records,

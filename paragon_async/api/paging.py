@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from paragon_async.api.shapes import Envelope
 from paragon_async.errors import StalledCursorError
+from paragon_async.threads import ended
 
 log = logging.getLogger("paragon_async.paging")
 Fetch = Callable[[str | None], Awaitable[Envelope]]
@@ -121,8 +122,6 @@ def _heard(task: asyncio.Task[Envelope | None]) -> None:
 
 
 async def _end(tasks: deque[asyncio.Task[Envelope | None]]) -> None:
-    under_way = [task for task in tasks if not task.done()]
-    for task in under_way:
+    for task in tasks:
         task.cancel()
-    if under_way:
-        await asyncio.wait(under_way)
+    await ended(tasks)

@@ -186,16 +186,18 @@ class Records:
 
         *record* is an id, or better a record, whose size and hash then serve as evidence. *to* is a
         file, or a folder that exists: there the name is made safe and distinct from the record's own
-        (`report~1a2b3c4d.pdf`). *progress* is called with the bytes that have come and the total or
+        (`report~1a2b3c4d5e6f.pdf`). *progress* is called with the bytes that have come and the total or
         None; it can go back when a body is begun anew. With *durability* `file` the file and its name
         last through a power cut once this returns; with `none` the operating system writes them when
-        it likes, which is faster for many small files. *disk* stands in for the machine's, in tests.
-        Without *sha256* only the hash that the record names is computed.
+        it likes. That is faster for many small files: up to 256 KiB are then written within the event
+        loop, as long as the disk answers at once. Without *sha256* only the hash that the record names
+        is computed. *disk* stands in for the machine's, in tests.
 
         Returns `Saved`; without any evidence its `verified` is False. A file that was there is
         replaced only by a complete one. Raises `DownloadError` for folders, for a disk that refuses,
-        and when the content contradicts the evidence. Cancelling removes the part file; a
-        process that is killed leaves it behind as `.paragon-….part`. Source: api.md 5.
+        and when the content contradicts the evidence. Cancelling removes the part file, or
+        lets the new one stand if it is complete already; a process that is killed leaves it behind as
+        `.paragon-….part`. Source: api.md 5.
         """
         contents = self._contents(sync_id, durability, sha256, disk)
         return await contents.bring(record, to, progress)
@@ -216,17 +218,26 @@ class Records:
 
         *records* are ids or records, from a list or from `pull(…)` itself; folders and tombstones are
         passed over. Names are made safe and distinct, as by `download`, and `Saved.record_id` tells
-        whose file it is. *concurrency* bounds what is under way, as does the client's
-        `Limits(downloads=…)`. *durability* is as for `download`, or `batch`: what has come meanwhile is
-        flushed together, and only then yielded; before that, a power cut can leave such a file empty.
+        whose file it is. Of a record that comes twice the later content stays. *concurrency* bounds
+        what is under way, as does the client's `Limits(downloads=…)`. *durability* is as for
+        `download`, or `batch`: what has come meanwhile is flushed together, and only then yielded;
+        before that, a power cut can leave such a file empty.
 
-        A record that fails goes to `on_error(record, error)` and the others go on; without *on_error*,
-        and where the error concerns them all (a refused token, a full disk), it is raised after what
-        was done is yielded. A slow caller slows the downloads. The loop can be left in any way: what is
-        under way is dropped, nothing stays open, and a generator given as *records* is closed.
+        A record that fails, such as one whose file changed since its version in the feed, goes to
+        `on_error(record, error)`, which may be async, and the others go on; without *on_error*, and
+        where the error concerns them all (a refused token, a full disk), it is raised after what was
+        done is yielded. A slow caller slows the downloads. The loop can be left in any way: what is
+        under way is dropped, or complete and not told, nothing stays open, and a generator given as
+        *records* is closed. It is drawn from by one task after another.
         """
-        contents = self._contents(sync_id, durability, sha256, disk)
-        made = contents.bring_all(records, folder, concurrency, on_error)
+        from paragon_async.api.bulk import close  # noqa: PLC0415  # who only pulls does not pay
+
+        try:
+            contents = self._contents(sync_id, durability, sha256, disk)
+            made = contents.bring_all(records, folder, concurrency, on_error)
+        except BaseException:
+            await close(records)
+            raise
         async with aclosing(made):
             async for saved in made:
                 yield saved

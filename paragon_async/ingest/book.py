@@ -56,7 +56,7 @@ class Book:
 
     async def glance(self, ids: Collection[str]) -> Glance:
         """Return what is known of *ids*, as `look` does, in a shape that costs little."""
-        return await self._database.run(lambda db: glance(db, self.number, ids))
+        return await self._database.read(lambda db: glance(db, self.number, ids))
 
     async def commit(self, *batches: Batch) -> None:
         """Note what pages came to, all or nothing; the last cursor with it. No id is in two batches."""

@@ -19,7 +19,7 @@ import msgspec
 from paragon_async.ingest import places
 
 # While a statement is under way SQLite keeps a copy of every page that it changes, in memory.
-_BLOCK = 2_000
+_BLOCK = 4_000
 _INTO = "INSERT INTO records(feed, id, digest, place) "
 _ON_CONFLICT = (
     "ON CONFLICT DO UPDATE SET digest = excluded.digest, place = excluded.place, "

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import errno
 import os
 import secrets
 from pathlib import Path
@@ -23,6 +22,7 @@ import attrs
 from paragon_async.api import subject
 from paragon_async.client import ConnectedUser
 from paragon_async.convert import either
+from paragon_async.disk import OF_ONE_NAME
 from paragon_async.errors import (
     ApiError,
     AuthenticationError,
@@ -44,19 +44,6 @@ if TYPE_CHECKING:
     from paragon_async.download import Progress
     from paragon_async.ingest.state import State
 
-# Reasons of a disk that concern one name alone, such as something else in its place; all others
-# concern every file to come.
-_ONE_NAME = {
-    None,
-    errno.ENAMETOOLONG,
-    errno.EILSEQ,
-    errno.EINVAL,
-    errno.EISDIR,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.ENOTEMPTY,
-    errno.ELOOP,
-}
 _LONGEST_REASON = 500
 _WITH_CONTENT = {"files", "tickets"}
 _PIPELINES = _WITH_CONTENT | {"contacts", "companies", "deals", "custom_objects"}
@@ -240,7 +227,7 @@ def judge(error: ParagonError, record: Record) -> DeadLetter:
         case AuthenticationError():
             raise error
         case DestinationError():
-            if error.errno not in _ONE_NAME:
+            if error.errno not in OF_ONE_NAME:
                 raise error
             kind = "name"
         case ApiError():

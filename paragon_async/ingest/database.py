@@ -1,4 +1,4 @@
-"""One thread that owns the database: what waits for it is committed together.
+"""One thread that writes the database: what waits for it is committed together; another one reads.
 
 Workers hand in small functions over a connection. While one commit is being flushed the next ones
 gather, and share a single flush. A commit only counts when no other process has opened the state
@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +51,8 @@ class Database:
         self._connect = connect_
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._reader: sqlite3.Connection | None = None
         self._epoch = 0
 
     async def open(self) -> None:
@@ -77,12 +79,47 @@ class Database:
         self._jobs.put(_Job(work, outcome))
         return await finished(asyncio.wrap_future(outcome))
 
+    async def read(self, work: Work[T]) -> T:
+        """Do *work*, which only asks, beside a commit under way: it sees all that is done by then.
+
+        Cancelling waits for the end.
+        """
+        if self._thread is None:
+            raise IngestError("the state is closed")
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(1, "paragon-state-reader")
+        return await finished(asyncio.wrap_future(self._readers.submit(self._read, work)))
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            if self._reader is None:
+                self._reader = schema.read_only(self._path, self._connect)
+            return work(self._reader)
+        except BaseException as error:
+            ours = _ours(error, self._path)
+            if ours is error:
+                raise
+            raise ours from error
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
     async def aclose(self) -> None:
-        """End the thread, when all that was handed in is done; calling it again is harmless."""
+        """End the threads, when all that was handed in is done; calling it again is harmless."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._jobs.put(None)
-            await finished(asyncio.ensure_future(asyncio.to_thread(thread.join)))
+            await finished(asyncio.ensure_future(asyncio.to_thread(self._end, thread)))
+
+    def _end(self, thread: threading.Thread) -> None:
+        # The last one to close brings the log into the file, and a reader may not.
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.submit(self._close_reader)
+            readers.shutdown()
+        self._jobs.put(None)
+        thread.join()
 
     def _serve(self, ready: Future[None]) -> None:
         try:

@@ -51,7 +51,7 @@ def glance(db: sqlite3.Connection, feed: int, ids: Collection[str]) -> Glance:
     listed = bulk.listed(ids)
     if listed is None:
         return Glance(known=statements.look(db, feed, list(ids)))
-    plain, others = db.execute(_GLANCE, (listed, feed)).fetchone()
+    ((plain, others),) = db.execute(_GLANCE, (listed, feed)).fetchall()
     return Glance(
         digests={id_: bytes.fromhex(text) for id_, text in msgspec.json.decode(plain).items()},
         known=statements.look(db, feed, msgspec.json.decode(others)),

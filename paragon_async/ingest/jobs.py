@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import anyio
 import attrs
 
+from paragon_async.convert import undisturbed
 from paragon_async.ingest.frontier import Ticket
 from paragon_async.ingest.sinks.protocol import Row, encoded
 from paragon_async.ingest.statements import Known
@@ -63,6 +64,10 @@ class Job:
 
     def plain(self, records: list[Record], digests: dict[str, bytes]) -> None:
         """Take records that need no content, and of which *digests* is all that is known."""
+        with undisturbed():
+            self._plain(records, digests)
+
+    def _plain(self, records: list[Record], digests: dict[str, bytes]) -> None:
         lines = [encoded(record.data) for record in records]
         ids = [record.data["id"] for record in records]
         found = dict(zip(ids, map(digest_of, lines), strict=True))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from paragon_async.clock import Clock
+from paragon_async.errors import ConfigurationError
 
 
 @attrs.frozen(kw_only=True)
@@ -34,10 +35,18 @@ class Gate:
         self._downloads = asyncio.Semaphore(limits.downloads)
         self._interval = 1 / limits.per_second if limits.per_second else 0.0
         self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed_until = self._next_start = clock.monotonic()
 
     async def enter(self, *, download: bool) -> None:
         """Take one place, to be given back by `leave`. Cancelled or failed, none is taken."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            # Waiting for a place that another loop holds would never end.
+            raise ConfigurationError(
+                "this client belongs to another event loop or process: make one in each"
+            )
         places = self._downloads if download else self._calls
         await places.acquire()
         try:

@@ -217,3 +217,28 @@ async def test_what_is_done_lasts(tmp_path):
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader.execute("DELETE FROM places")
         reader.close()
+
+
+async def test_reading_goes_on_beside_a_commit(tmp_path):
+    """What only asks is answered while the writing thread is busy, and sees all that was done before."""
+    async with opened(tmp_path) as database:
+        await database.run(adding(1))
+        async with held_up(database):
+            found = await database.read(lambda db: db.execute("SELECT name FROM places").fetchall())
+        assert found == [("1",)]
+        await database.run(adding(2))
+        found = await database.read(lambda db: db.execute("SELECT count(*) FROM places").fetchall())
+        assert found == [(2,)]
+
+
+async def test_who_reads_changes_nothing(tmp_path):
+    """A change, or a broken question, that comes as reading is a StateError; closed, an IngestError."""
+    async with opened(tmp_path) as database:
+        with pytest.raises(StateError, match="readonly"):
+            await database.read(adding(1))
+        with pytest.raises(StateError, match="nothing"):
+            await database.read(lambda db: db.execute("SELECT nothing FROM places"))
+        assert await there(database) == set()
+    with pytest.raises(IngestError, match="closed"):
+        await database.read(adding(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
