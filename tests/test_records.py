@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 
 import pytest
@@ -11,11 +12,13 @@ from paragon_async import (
     DecodeError,
     File,
     NotFoundError,
+    NotJsonError,
     Page,
     Record,
     StalledCursorError,
 )
-from tests.fakes import answer, records
+from paragon_async.convert import dump
+from tests.fakes import FakeResponse, answer, records
 
 S = "sync-1"
 
@@ -113,6 +116,38 @@ async def test_typed_pages():
     )
     got = [r async for r in made.pull(S, File)]
     assert got == [File(id=str(n), size=n, extra={"added": {"n": n}}) for n in (0, 1, 2) * 2]
+
+
+@pytest.mark.parametrize("model", [Record, File])
+async def test_a_large_page_that_is_no_json(model):
+    """A large page spoilt in its middle is fetched again, with the retries and words of any other."""
+    rows = [{"id": str(n), "name": "x" * 70_000} for n in range(2)]
+
+    def page(request, *, spoilt=False):
+        done = int(request.query.get("cursor", 0))
+        left = 2 - done
+        body = dump(
+            {
+                "data": rows[done : done + 1],
+                "paging": {"cursor": str(done + 1), "remainingRecords": left - 1},
+            }
+        )
+        body = body.replace(b'"name"', b"name") if spoilt else body
+        return FakeResponse(200, body, {"Content-Type": "text/odd"})
+
+    spoilt = functools.partial(page, spoilt=True)
+    # The second page is asked for before the first is found out; after that, twice more for the first.
+    for script, asked in (
+        ([spoilt, page, spoilt, page], [None, "1", None, None, "1"]),
+        ([page, spoilt, page], [None, "1", "1"]),
+    ):
+        made, session = records(*script)
+        assert [r.id async for r in made.pull(S, model)] == ["0", "1"]
+        assert [r.query.get("cursor") for r in session.requests] == asked
+    made, session = records(spoilt)
+    with pytest.raises(NotJsonError, match="not JSON .*; the answer came as text/odd"):
+        _ = [p async for p in made.pages(S, model)]
+    assert len(session.requests) > 3
 
 
 async def test_bad_arguments():

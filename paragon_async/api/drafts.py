@@ -41,9 +41,12 @@ class Drafted:
     def records(self) -> list[Any] | None:
         """Finish the drafts; None when one is unfit, and plain JSON must say why."""
         try:
-            return self.made.finish_all(self.items)
+            made = self.made.finish_all(self.items)
         except Exception:  # noqa: BLE001  # whatever it was: plain JSON decides, and has the words
+            self.made.page.failed()
             return None
+        self.made.page.worked()
+        return made
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -54,11 +57,11 @@ class Unread:
     paging: Any
 
 
-def parser(model: Any) -> Callable[[bytes], Any]:
-    """Return how a page of *model* is decoded: `Unread` where that can wait, else by `decode`."""
+def parser(model: Any, *, may_wait: bool = True) -> Callable[[bytes], Any]:
+    """Return how a page of *model* is decoded: `Unread` where that may wait, else by `decode`."""
 
     def read(body: bytes) -> Any:
-        return _unread(body) or decode(body, model)
+        return (may_wait and _unread(body)) or decode(body, model)
 
     return read
 
@@ -66,12 +69,13 @@ def parser(model: Any) -> Callable[[bytes], Any]:
 def decode(body: bytes, model: Any) -> Any:
     """Decode a page to `Drafted` where that works, else to plain JSON."""
     made = None if model is Record else shape(model)
-    if made is None:
+    if made is None or not made.page.is_due():
         return parse(body)
     try:
         with undisturbed():
             sheet = _decoder(made.draft)(body)
     except Exception:  # noqa: BLE001  # as above
+        made.page.failed()
         return parse(body)
     return Drafted(sheet.data, sheet.paging, made, body)
 
@@ -81,7 +85,7 @@ def _unread(body: bytes) -> Unread | None:
 
     What begins with a record, and ends with a paging that is whole up to the last brace, has that
     paging on its outermost level: inside a string its quotes would be escaped. Should what lies between
-    not be JSON, that is found when the records are built, and is raised there, without retries.
+    not be JSON, that is found when the page is settled; it is then fetched again, and may not wait.
     """
     at = body.rfind(_PAGING, -_LONGEST_PAGING) if len(body) >= _LARGE else -1
     if at < 0 or not body.startswith(_FIRST_RECORD):

@@ -17,6 +17,7 @@ from paragon_async.errors import (
     BadRequestError,
     ConfigurationError,
     MalformedAnswerError,
+    NotJsonError,
 )
 from paragon_async.models import Page, Record
 from paragon_async.models.records import build
@@ -262,14 +263,32 @@ class Records:
             disk=disk or SystemDisk(),
         )
 
-    def _feed(
+    async def _feed(
         self, sync_id: str, model: type[Any], after: str | None, page_size: int, pages_ahead: int
     ) -> AsyncGenerator[Envelope, None]:
+        """Yield pages whose bytes are JSON; where one's are not, go on from the page before it.
+
+        From there on pages are decoded before the next is asked for, within the call, which retries.
+        """
         if page_size < 1 or pages_ahead < 0:
             raise ConfigurationError("page_size must be at least 1 and pages_ahead at least 0")
-        parses = drafts.parser(model)
-        fetch = _Fetcher(self._channel, self._user, sync_id, parses, page_size).fetch
-        return follow(fetch, after, pages_ahead=pages_ahead, pause=self._channel.clock.sleep)
+        may_wait = True
+        while True:
+            parses = drafts.parser(model, may_wait=may_wait)
+            fetch = _Fetcher(self._channel, self._user, sync_id, parses, page_size).fetch
+            pause = self._channel.clock.sleep
+            feed = follow(fetch, after, pages_ahead=pages_ahead, pause=pause)
+            async with aclosing(feed):
+                async for page in feed:
+                    try:
+                        page.settle(model)
+                    except NotJsonError:
+                        may_wait = False
+                        break
+                    after = page.cursor or after
+                    yield page
+                else:
+                    return
 
     @asynccontextmanager
     async def _content(self, sync_id: str, record_id: str) -> AsyncGenerator[Content, None]:

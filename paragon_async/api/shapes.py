@@ -30,16 +30,21 @@ class Envelope:
     def __attrs_post_init__(self) -> None:
         self.is_empty = not self.items and not isinstance(self.rest, Unread)
 
+    def settle(self, model: type[Any]) -> None:
+        """Decode what was left of a large page; `NotJsonError` where it is no JSON."""
+        if isinstance(self.rest, Unread):
+            whole = envelope(decode(self.rest.body, model))
+            self.items, self.rest = whole.items, whole.rest
+
     def records(self, model: type[M]) -> Iterable[M]:
         """Give the records, once, for one pass; a `DecodeError` names the place in the page.
 
         All are looked at before the first is given, so that a page is good or bad as a whole.
         """
-        items, rest = self.items, self.rest
+        self.settle(model)
+        items, rest = self.items, cast("Drafted | None", self.rest)
         # Given up at once: the page is remembered for its cursor longer than its records are wanted.
         self.items, self.rest = [], None
-        if isinstance(rest, Unread):
-            return envelope(decode(rest.body, model)).records(model)
         if rest is None and model is Record:
             return cast("Iterable[M]", thin(items, "$.data"))
         with undisturbed():

@@ -10,7 +10,8 @@
 What it promises, for every attrs class it is asked to build:
 
 - keys are found in camelCase and in snake_case; an alias can be named in the field's metadata;
-- everything with a default may be missing or null; unknown keys are kept in a field called `extra`;
+- everything with a default may be missing or null; unknown keys are kept in a field called `extra`,
+  in no promised order;
 - scalars are never coerced: `"5"` is no int, `1` is no bool, `5` is no str; a float field takes an int;
 - a date comes from ISO 8601 (no zone means UTC), from epoch seconds or from epoch milliseconds;
 - a mismatch is a `DecodeError` that names the place, as in `$.data[3].updatedAt`.
@@ -82,7 +83,7 @@ def converter() -> Converter:
 def shape(model: Any) -> Shape | None:
     """Return how *model* is built by generated code, None where it has none.
 
-    It is good for one page: when keys are learned the next one differs.
+    It is good for one page: when keys are learned, or a hook is registered, the next one differs.
     """
     shapes = _shared()[1]
     return shapes.of(model) if isinstance(model, type) and attrs.has(model) else None

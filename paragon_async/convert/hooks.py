@@ -21,54 +21,90 @@ def make(*, quick: bool = True) -> tuple[Converter, Shapes]:
     from cattrs import Converter  # noqa: PLC0415  # paid at the first answer, not at import
 
     shared = Converter()
-    targets = functools.cache(lambda model: plain.targets(shared, model))
-    shapes = Shapes(targets)
+    hook_of = shared.get_structure_hook
+    # Each of our hooks, by its identity, with the one that does the same in the obvious way throughout.
+    ours: dict[int, tuple[Hook, Hook]] = {}
+
+    def own(hook: Hook, obvious: Hook | None = None) -> Hook:
+        ours[id(hook)] = hook, obvious or hook
+        return hook
+
+    def obvious_of(kind: Any) -> Hook:
+        found = hook_of(kind)
+        return ours.get(id(found), (found, found))[1]
+
+    targets = functools.partial(plain.targets, hook_of)
+    shapes = Shapes(hook_of, lambda hook: id(hook) in ours, targets)
     for scalar, wanted in ((str, "a string"), (bool, "a boolean"), (int, "an integer")):
-        shared.register_structure_hook(scalar, exactly(scalar, wanted))
-    shared.register_structure_hook(float, number)
-    shared.register_structure_hook(datetime, lambda value, _: moment(value))
-    shared.register_structure_hook(date, lambda value, _: moment(value).date())
-    shared.register_structure_hook_func(_is_dict, exactly(dict, "an object"))
+        shared.register_structure_hook(scalar, own(exactly(scalar, wanted)))
+    shared.register_structure_hook(float, own(number))
+    shared.register_structure_hook(datetime, own(lambda value, _: moment(value)))
+    shared.register_structure_hook(date, own(lambda value, _: moment(value).date()))
+    shared.register_structure_hook_func(_is_dict, own(exactly(dict, "an object")))
+    shared.register_structure_hook_func(_is_any, own(lambda value, _: value))
 
     def lists(kind: Any) -> Hook:
         item = kind.__args__[0]
-        obvious = plain.list_hook(item, shared.get_structure_hook(item))
-        return _list_hook(shapes, item, obvious) if quick and _is_class(item) else obvious
+        obvious = plain.list_hook(item, obvious_of(item))
+        if not (quick and _is_class(item) and id(hook_of(item)) in ours):
+            return own(obvious)
+        learning = plain.list_hook(item, plain.object_hook(item, targets(item)))
+        return own(_list_hook(shapes, item, learning, obvious), obvious)
 
     def objects(model: Any) -> Hook:
-        obvious = plain.object_hook(model, targets(model))
-        return _object_hook(shapes, model, obvious) if quick and _is_class(model) else obvious
+        obvious = plain.object_hook(model, plain.targets(obvious_of, model))
+        if not (quick and _is_class(model)):
+            return own(obvious)
+        learning = plain.object_hook(model, targets(model))
+        return own(_object_hook(shapes, model, learning, obvious), obvious)
 
     shared.register_structure_hook_factory(_is_list, lists)
     shared.register_structure_hook_factory(attrs.has, objects)
     return shared, shapes
 
 
-def _object_hook(shapes: Shapes, model: type, obvious: Hook) -> Hook:
+def _object_hook(shapes: Shapes, model: type, learning: Hook, obvious: Hook) -> Hook:
+    """Build the quick hook; *learning* follows a failure, the parts of an object learn by it too."""
+
     def hook(value: Any, kind: Any) -> Any:
-        if (shape := shapes.of(model)) is not None:
-            try:
-                return shape.build(value)
-            except Exception:  # noqa: BLE001, S110  # whatever it was: what follows decides, and has the words
-                pass
-        made = obvious(value, kind)
-        shapes.learn(model, value)
+        shape = shapes.of(model)
+        if shape is None or not shape.one.is_due():
+            return obvious(value, kind)
+        try:
+            made = shape.build(value)
+        except Exception:  # noqa: BLE001  # whatever it was: what follows decides, and has the words
+            shape.one.failed()
+        else:
+            shape.one.worked()
+            return made
+        made = learning(value, kind)
+        shapes.learn(model, shape, [value])
         return made
 
     return hook
 
 
-def _list_hook(shapes: Shapes, item: type, obvious: Hook) -> Hook:
+def _list_hook(shapes: Shapes, item: type, learning: Hook, obvious: Hook) -> Hook:
     def hook(value: Any, kind: Any) -> Any:
         shape = shapes.of(item)
-        if shape is not None and type(value) is list:
-            try:
-                return shape.build_all(value)
-            except Exception:  # noqa: BLE001, S110  # as above
-                pass
-        return obvious(value, kind)
+        if shape is None or type(value) is not list or not shape.many.is_due():
+            return obvious(value, kind)
+        try:
+            made = shape.build_all(value)
+        except Exception:  # noqa: BLE001  # as above
+            shape.many.failed()
+        else:
+            shape.many.worked()
+            return made
+        made = learning(value, kind)
+        shapes.learn(item, shape, value)
+        return made
 
     return hook
+
+
+def _is_any(kind: Any) -> bool:
+    return kind is Any
 
 
 def _is_class(kind: Any) -> bool:

@@ -5,14 +5,12 @@ It is the one that decides. What `compiled` does faster must come out the same; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from paragon_async.convert.scalars import Hook, Mismatch, kind_of
-
-if TYPE_CHECKING:
-    from cattrs import Converter
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -26,7 +24,7 @@ class Target:
     keys: tuple[str, ...]
 
 
-def targets(shared: Converter, model: type) -> list[Target]:
+def targets(hook_of: Callable[[Any], Hook], model: type) -> list[Target]:
     """List the fields of *model* with their spellings, the usual one first; `extra` is none."""
     attrs.resolve_types(model)
     made = []
@@ -36,7 +34,7 @@ def targets(shared: Converter, model: type) -> list[Target]:
         kind = _without_none(field.type)
         keys = (_camel(field.name), field.name, *field.metadata.get("aliases", ()))
         alias = field.alias or field.name
-        made.append(Target(field, alias, kind, shared.get_structure_hook(kind), keys))
+        made.append(Target(field, alias, kind, hook_of(kind), keys))
     return made
 
 

@@ -19,7 +19,7 @@ For a class of an id, a date and an `extra`, this is written:
 `Twin` is a subclass that adds nothing and takes assignment, which the model refuses; an object of it
 becomes the model once it is filled. That costs a fifth of `__init__`, which in a class that refuses
 assignment makes a call for every field. Only classes that bear the mark `FILLED` are built so:
-it promises that `__init__` stores what it is given and does nothing else. All others are called.
+it promises that `__init__` stores what it is given and does nothing else. For others it is called.
 """
 
 from __future__ import annotations
@@ -135,8 +135,10 @@ class Writer:
             return str(default)
         if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class when it runs
             return self._constant(default)
-        literals: dict[Any, str] = {dict: "{}", list: "[]"}
-        return literals.get(default.factory) or f"{self._constant(default.factory)}()"
+        for literal, factory in (("{}", dict), ("[]", list)):
+            if default.factory is factory:
+                return literal
+        return f"{self._constant(default.factory)}()"
 
     def _extra(self, unknown: list[str]) -> None:
         """Collect the unknown keys that are known by now; a model without `extra` drops them."""
