@@ -228,7 +228,7 @@ def _measured(case: Case, contender: Contender, task: Task) -> Figure:
     except subprocess.TimeoutExpired:
         raise WrongWorkError(f"not done in {_LONGEST:.0f} seconds") from None
     if done.returncode:
-        last = done.stderr.strip().splitlines() or ["no word"]
+        last = done.stderr.strip().splitlines() or [f"no word, exit status {done.returncode}"]
         raise WrongWorkError(last[-1][:200])
     figure = Figure.read(done.stdout.strip().splitlines()[-1])
     if case.count is not None and figure.count != case.count:
