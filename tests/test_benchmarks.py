@@ -52,7 +52,9 @@ def test_suite(suite, tmp_path, capsys):
         assert each.title in page and each.title in shown.out
         for row in each.rows:
             assert row.figures or row.missing
-            assert not row.missing.startswith("failed"), f"{row.name}: {row.missing}"
+            # A peer that breaks is named with its reason, and is its makers' matter.
+            is_own = row.is_ours or row.name.startswith(("floor", "aiohttp", "bare"))
+            assert not (is_own and row.missing.startswith("failed")), f"{row.name}: {row.missing}"
     drawn = {path.name for path in (tmp_path / "plots").iterdir()}
     # A table in which everybody is missing, as the one over TLS without nginx, has nothing to draw.
     assert drawn == {
