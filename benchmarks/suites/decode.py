@@ -8,6 +8,7 @@ from benchmarks.task import Task
 
 TITLE = "Decoding, bytes to File"
 OURS = "ours, typed File"
+OURS_FROM_DICTS = "ours, typed File, from decoded dicts"
 DETAILED = "msgspec + stock cattrs, detailed validation"
 PLAIN = "msgspec + stock cattrs, without it"
 PYDANTIC = "pydantic, validate_json, extra=allow"
@@ -19,6 +20,7 @@ def measure(setting: Setting) -> list[Table]:
     total = 4_000 if setting.is_quick else corpus.RECORDS
     contenders = [
         python(OURS, "decoding", "ours", is_ours=True),
+        python(OURS_FROM_DICTS, "decoding", "ours_from_dicts", is_ours=True),
         python(FLOOR, "decoding", "untyped"),
         python(PLAIN, "decoding", "cattrs_plain"),
         python(DETAILED, "decoding", "cattrs_detailed"),
