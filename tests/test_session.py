@@ -168,7 +168,8 @@ async def test_a_slow_consumer_is_not_a_slow_service():
 async def test_nobody_listens():
     """A refused connection is named, with the host, and was never sent."""
     with pytest.raises(
-        ConnectionFailedError, match=r"cannot connect to 127\.0\.0\.1:9: Connection refused"
+        ConnectionFailedError,
+        match=r"cannot connect to 127\.0\.0\.1:9: Connection refused; check the base URL, and the network$",
     ) as caught:
         await fetch("http://127.0.0.1:9")
     assert caught.value.sent is False

@@ -41,6 +41,7 @@ USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
 _KEEPALIVE = 15.0
 _LONGEST_LINE = 32_768  # a signed Location can be long
 _KEPT = 4 << 20
+_ADVICE = "; check the base URL, and the network"
 
 
 class _LostError(Exception):
@@ -315,12 +316,12 @@ def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return CertificateError(f"no trusted TLS connection to {host}", sent=False)
         case aiohttp.ConnectionTimeoutError():
-            return TimedOutError(f"no connection to {host} in time", sent=False)
+            return TimedOutError(f"no connection to {host} in time{_ADVICE}", sent=False)
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno or 0
             known = os.strerror(number) if number > 0 else error.os_error.strerror
             reason = known or "no reason given"
-            return ConnectionFailedError(f"cannot connect to {host}: {reason}", sent=False)
+            return ConnectionFailedError(f"cannot connect to {host}: {reason}{_ADVICE}", sent=False)
         case aiohttp.SocketTimeoutError():
             return TimedOutError(f"{host} sent nothing for too long")
         case TimeoutError():
