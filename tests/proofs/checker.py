@@ -50,17 +50,26 @@ class Saved:
     records: dict
     places: dict
     dead: dict
+    intents: set
 
     @property
     def cursor(self):
         return self.feeds[0]["cursor"] if self.feeds else None
+
+    def is_going(self, id_):
+        """Whether the state says that a content may be gone: its record is doomed, or never had a row.
+
+        Without a row it is left by a killed run, and its tombstone came before its row did.
+        """
+        row = self.records.get(id_)
+        return id_ in self.intents if row is None else row["doomed"] is not None
 
 
 def saved(mirror):
     """Read the state as a program would find it that opens it now."""
     home = mirror / ".paragon"
     if not (home / "state.db").exists():
-        return Saved([], {}, {}, {}, {})
+        return Saved([], {}, {}, {}, {}, set())
     with tempfile.TemporaryDirectory() as copy:
         for name in ("state.db", "state.db-wal"):
             with contextlib.suppress(FileNotFoundError):
@@ -71,7 +80,7 @@ def saved(mirror):
             assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
             tables = {
                 name: [dict(row) for row in database.execute(f"SELECT * FROM {name}")]  # noqa: S608  # our tables
-                for name in ("feeds", "receipts", "records", "places", "dead")
+                for name in ("feeds", "receipts", "records", "places", "dead", "intents")
             }
     assert len(tables["feeds"]) <= 1
     return Saved(
@@ -80,6 +89,7 @@ def saved(mirror):
         {row["id"]: row for row in tables["records"]},
         {row["place"]: row for row in tables["places"]},
         {row["id"]: row for row in tables["dead"]},
+        {row["id"] for row in tables["intents"]},
     )
 
 
@@ -155,12 +165,12 @@ async def midway(drive, mirror, versions, *, in_flight):
         if files.get(receipt["path"]) != receipt["sha256"]
     }
     # The contents of what is to be deleted go before their receipts, however many they are.
-    kept = {id_ for id_ in ahead if not (state.records.get(id_) or {}).get("doomed")}
+    kept = {id_ for id_ in ahead if not state.is_going(id_)}
     assert len(kept) <= in_flight, "receipts promise what is not there"
-    for id_ in ahead:
-        # Renamed, replaced or removed already, and the receipt not yet written.
-        held = [path for path in files if path.startswith(f"files/{id_}/")]
-        assert held or state.records[id_]["doomed"]
+    for id_ in kept:
+        # Renamed or replaced already, and the receipt not yet written: the next run is told.
+        assert id_ in state.intents, "a receipt is wrong, and nothing says so"
+        assert any(path.startswith(f"files/{id_}/") for path in files)
     for id_ in state.receipts.keys() - ahead:
         _is_right(mirror, state.receipts[id_], files)
     if state.cursor is None:
