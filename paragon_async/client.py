@@ -15,7 +15,6 @@ import aiohttp
 import attrs
 
 from paragon_async.api.records import Records
-from paragon_async.api.syncs import Syncs
 from paragon_async.auth import FixedToken, SigningKey, TokenSource
 from paragon_async.clock import SystemClock
 from paragon_async.errors import ConfigurationError
@@ -29,6 +28,7 @@ from paragon_async.transport.session import AiohttpSession
 
 if TYPE_CHECKING:
     from paragon_async.api.permissions import Permissions
+    from paragon_async.api.syncs import Syncs
 
 BASE_URL = "https://sync.useparagon.com"
 
@@ -107,6 +107,7 @@ class Paragon:
         if not user_id and not isinstance(self._tokens, FixedToken):
             raise ConfigurationError("name a user, user('…'): only a fixed token implies one")
         from paragon_async.api.permissions import Permissions  # noqa: PLC0415  # not when importing
+        from paragon_async.api.syncs import Syncs  # noqa: PLC0415  # the same
 
         # A token source of the caller's own need not know its project.
         project_id = getattr(self._tokens, "project_id", None)

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from paragon_async import models
 from paragon_async.api import shapes
 from paragon_async.api.shapes import Envelope
 from paragon_async.convert import parse, structure
 from paragon_async.errors import ConfigurationError
-from paragon_async.models import Check, Sync, SyncStatus, Tree, Verdict
 from paragon_async.transport.wire import Request
+
+if TYPE_CHECKING:
+    from paragon_async.models import Check, Sync, SyncStatus, Tree, Verdict
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def enable_sync(body: Mapping[str, Any]) -> Request[Sync]:
     """Create and start a sync. Whether a second POST is harmless is inferred, so it is not repeated."""
-    return Request(method="POST", path="/api/syncs", body=body, reads=_as(Sync), repeatable=False)
+    return Request(
+        method="POST", path="/api/syncs", body=body, reads=_as(models.Sync), repeatable=False
+    )
 
 
 def list_syncs(credential_id: str | None) -> Request[list[Sync]]:
@@ -33,7 +38,7 @@ def list_syncs(credential_id: str | None) -> Request[list[Sync]]:
 
 def sync_status(sync_id: str) -> Request[SyncStatus]:
     """Read the state of a sync."""
-    return Request(method="GET", path=_sync(sync_id), reads=_as(SyncStatus))
+    return Request(method="GET", path=_sync(sync_id), reads=_as(models.SyncStatus))
 
 
 def update_sync(sync_id: str, body: Mapping[str, Any]) -> Request[None]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
+from paragon_async import models
 from paragon_async.api.drafts import Drafted, Unread, decode
 from paragon_async.convert import either, kind_of, parse, structure, undisturbed
 from paragon_async.errors import DecodeError, NotJsonError
-from paragon_async.models import Check, Record, Sync, Tree, Verdict
-from paragon_async.models.records import build_all, thin
+from paragon_async.models.records import Record, build_all, thin
+
+if TYPE_CHECKING:
+    from paragon_async.models import Check, Sync, Tree, Verdict
 
 M = TypeVar("M")
 
@@ -99,7 +102,7 @@ def syncs(value: Any) -> list[Sync]:
     enveloped = isinstance(value, dict)
     items = value.get("data") if enveloped else value
     place = "$.data" if enveloped else "$"
-    return structure(items, list[Sync], place)
+    return structure(items, list[models.Sync], place)
 
 
 def nothing(_: Any) -> None:
@@ -199,9 +202,9 @@ def _key(check: Check) -> tuple[str, str, str]:
 
 def _verdict(check: Check, result: dict[str, Any] | None) -> Verdict:
     if result is None:
-        return Verdict(check, allowed=False, error="the service did not answer this check")
+        return models.Verdict(check, allowed=False, error="the service did not answer this check")
     error = result.get("error") or None
-    return Verdict(
+    return models.Verdict(
         check,
         allowed=result.get("allowed") is True and error is None,
         error=None if error is None else str(error),
@@ -213,7 +216,7 @@ def _node(value: Any, place: str) -> Tree:
         raise DecodeError(place, f"an object is wanted, this is {kind_of(value)}")
     known = {"name", "leaf", "union", "intersection", "difference"}
     difference = value.get("difference") or {}
-    return Tree(
+    return models.Tree(
         name=str(value.get("name", "")),
         leaf=value.get("leaf"),
         union=_nodes(value.get("union"), f"{place}.union"),
