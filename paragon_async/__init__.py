@@ -13,6 +13,7 @@ client are imported by who wants them.
 
 from typing import TYPE_CHECKING, Any
 
+from paragon_async import logs as _logs
 from paragon_async._version import __version__
 from paragon_async.errors import (
     ApiError,
@@ -118,6 +119,9 @@ _LATER = {
     "Tree": "models",
     "Verdict": "models",
 }
+
+
+_logs.begin()
 
 
 def __getattr__(name: str) -> Any:

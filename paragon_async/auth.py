@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -17,6 +18,7 @@ import attrs
 from paragon_async.clock import Clock, SystemClock
 from paragon_async.errors import ConfigurationError
 
+_log = logging.getLogger("paragon_async.auth")
 # A service whose clock runs a little behind ours must not see a token from the future.
 _BACKDATED = 30
 _RENEW_AT = 0.8
@@ -177,6 +179,7 @@ class SigningKey:
         self._minted.move_to_end(user_id)
         if len(self._minted) > _USERS_CACHED:
             self._minted.popitem(last=False)
+        _log.debug("a token for user %r, audience %r, %d s", user_id, self.audience, self.lifetime)
         return secret
 
     def __repr__(self) -> str:

@@ -12,8 +12,8 @@ import paragon_async
 
 PACKAGE = Path(paragon_async.__file__).parent
 ROWS = [
-    {"_version", "errors", "clock"}, {"convert", "names"}, {"models"}, {"auth"}, {"transport"}, {"disk", "threads"}, {"part", "sqlitefile"},
-    {"download"}, {"api"}, {"client"}, {"webhooks"}, {"ingest"}, {"emulator"}, {"testing"}, {"cli"}, {"__main__"},
+    {"_version", "errors", "clock", "logs"}, {"convert", "names"}, {"models"}, {"auth"}, {"transport"}, {"disk", "threads"}, {"part", "sqlitefile"},
+    {"download"}, {"api"}, {"client"}, {"webhooks"}, {"ingest"}, {"emulator"}, {"testing", "otel"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 RANK = {name: row for row, names in enumerate(ROWS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

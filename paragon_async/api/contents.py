@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -21,6 +22,7 @@ from paragon_async.threads import Inline, in_thread
 from paragon_async.transport.channel import Channel
 from paragon_async.transport.protocols import Response
 
+_log = logging.getLogger("paragon_async.download")
 DurabilityOfMany = Literal["file", "batch", "none"]
 
 
@@ -111,6 +113,7 @@ class Contents:
 
     async def _again(self, error: ParagonError, attempt: int) -> bool:
         wait = self.channel.patience(error, attempt)
+        _log.debug("content broke off at attempt %d: %s; next in %s s", attempt, error, wait)
         if wait is None:
             return False
         await self.channel.clock.sleep(wait)

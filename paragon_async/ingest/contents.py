@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from paragon_async.download import Progress
     from paragon_async.ingest.state import State
 
+_log = logging.getLogger("paragon_async.ingest")
 _LONGEST_REASON = 500
 _WITH_CONTENT = {"files", "tickets"}
 _PIPELINES = _WITH_CONTENT | {"contacts", "companies", "deals", "custom_objects"}
@@ -125,8 +127,10 @@ class Contents:
         try:
             return await self._bring(record, known, progress)
         except ParagonError as error:
+            dead = judge(error, record)
+            _log.warning("no content of %r, %r: %s", dead.id, dead.name, error)
             return Fetched(
-                dead=judge(error, record),
+                dead=dead,
                 receipt=await self._left(record, known, error),
                 passing=error if error.retryable else None,
             )

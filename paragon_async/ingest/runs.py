@@ -9,6 +9,7 @@ Run.delete()            what is doomed, under the fuse
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,7 @@ from paragon_async.ingest.values import Feed, Wanted
 from paragon_async.models import Page, Record
 
 GONE = "404"
+_log = logging.getLogger("paragon_async.ingest")
 Pages = AsyncGenerator[Page[Record], None]
 
 
@@ -136,6 +138,7 @@ async def opened(
             begins(tally)
             book = await state.book(setup.feed, setup.sink.identity)
             outcome = "stopped"
+            _log.info("%s of sync %r begins", kind, setup.feed.sync)
             try:
                 yield await _begin(setup, tally, book, kind)
                 await setup.sink.settle()
@@ -210,5 +213,7 @@ async def _end(setup: Setup, tally: Tally, book: Book, log: tuple[str, float, st
     with contextlib.suppress(IngestError, DestinationError):
         tally.report.dead_letters = await book.count_letters()
         await book.log_run(*log, tally.progress.report)
+    kind, _, outcome = log
+    _log.info("%s of sync %r: %s; %s", kind, setup.feed.sync, outcome, tally.progress.report)
     tally.tell(now=True)
     await setup.sink.aclose()
