@@ -107,15 +107,14 @@ def look(folder: str | os.PathLike[str], *, letters: int = 10, runs: int = 5) ->
     letters and *runs* runs are listed. Raises `StateError` where there is no mirror, or its state is
     damaged, and `DestinationError` where it cannot be read.
     """
-    path = _state(folder)
-    with _opened(path) as db:
-        held_by = holder(path.with_name("lock"))
+    with reading(folder) as db:
+        held_by = holder(_state(folder).with_name("lock"))
         return [_feed(db, row, held_by, letters, runs) for row in _feeds(db)]
 
 
 def lacking(folder: str | os.PathLike[str], feed: Feed, ids: Sequence[str]) -> set[str]:
     """Return those of *ids* that are alive in the mirror without their content. Raises as `look`."""
-    with _opened(_state(folder)) as db:
+    with reading(folder) as db:
         numbers = [row.number for row in _feeds(db) if row.feed == feed]
         known = {} if not numbers else statements.look(db, numbers[0], ids)
     return {id_ for id_, k in known.items() if k.digest is not None and k.receipt is None}
@@ -158,8 +157,9 @@ def _lives(pid: object) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[sqlite3.Connection, None, None]:
-    """Open a state to read it, in one transaction; whatever is wrong with it is one of our errors."""
+def reading(folder: str | os.PathLike[str]) -> Generator[sqlite3.Connection, None, None]:
+    """Open a mirror's state to read it, in one transaction. Raises as `look`, whatever is wrong."""
+    path = _state(folder)
     try:
         with contextlib.closing(schema.read_only(path)) as db:
             # Figures of one instant, whatever is committed meanwhile.
