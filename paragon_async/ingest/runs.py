@@ -210,10 +210,12 @@ async def _claim(sink: Sink, book: Book) -> None:
 
 async def _end(setup: Setup, tally: Tally, book: Book, log: tuple[str, float, str]) -> None:
     """Note how a run went. Where even that fails, the run's own error matters more."""
+    report = tally.report
     with contextlib.suppress(IngestError, DestinationError):
-        tally.report.dead_letters = await book.count_letters()
-        await book.log_run(*log, tally.progress.report)
+        report.dead_letters = await book.count_letters()
+        report = tally.progress.report
+        await book.log_run(*log, report)
     kind, _, outcome = log
-    _log.info("%s of sync %r: %s; %s", kind, setup.feed.sync, outcome, tally.progress.report)
+    _log.info("%s of sync %r: %s; %s", kind, setup.feed.sync, outcome, report)
     tally.tell(now=True)
     await setup.sink.aclose()
