@@ -13,7 +13,6 @@ client are imported by who wants them.
 
 from typing import TYPE_CHECKING, Any
 
-from paragon_async import logs as _logs
 from paragon_async._version import __version__
 from paragon_async.errors import (
     ApiError,
@@ -47,6 +46,7 @@ from paragon_async.errors import (
     TransportError,
     WebhookError,
 )
+from paragon_async.logs import begin as _begin_logging
 
 if TYPE_CHECKING:
     from paragon_async.api.permissions import Permissions
@@ -121,7 +121,7 @@ _LATER = {
 }
 
 
-_logs.begin()
+_begin_logging()
 
 
 def __getattr__(name: str) -> Any:

@@ -36,6 +36,11 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def __dir__() -> list[str]:
+    """Show the names that are not imported yet, too."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "Check",
     "File",
