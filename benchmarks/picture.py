@@ -24,8 +24,10 @@ from rich.text import Text
 
 _COLUMNS, _LINES = 100, 40
 _BUFFER = 1 << 16
-# What a progress line does: go back to the start of its line, or up, and clear.
-_CLEARED = re.compile(r"\x1b\[(?:\d*[JKGABCD]|\?25[hl]|\?\d+[hl])")
+# Moves of the cursor and its clearing; colours stay in the text between.
+_MOVE = re.compile(r"(\n|\r|\x1b\[(?:\d*[JKGABCD]|\?\d+[hl]))")
+_UP = re.compile(r"\x1b\[(\d*)A")
+_CONTROL = re.compile(r"\x1b\[(?:\d*[JKGBCD]|\?\d+[hl])")
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
@@ -64,11 +66,22 @@ def run(command: list[str]) -> tuple[int, str]:
 
 
 def screen(written: str) -> str:
-    """Return the lines as they stand at the end: of a line written over and over, the last form."""
-    lines = []
-    for line in written.replace("\r\n", "\n").split("\n"):
-        last = [part for part in _CLEARED.sub("", line).split("\r") if part.strip()]
-        lines.append(last[-1] if last else "")
+    """Return the lines as they stand at the end: a bar that was taken away is not among them."""
+    lines, row, is_back = [""], 0, False
+    for piece in _MOVE.split(written):
+        if piece == "\n":
+            row, is_back = row + 1, False
+            lines += [""] * (row + 1 - len(lines))
+        elif piece == "\r":
+            is_back = True
+        elif up := _UP.fullmatch(piece):
+            row = max(0, row - int(up[1] or 1))
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif piece and not _CONTROL.fullmatch(piece):
+            # What is written over a line replaces it as a whole: no bar leaves a part of the last one.
+            lines[row] = piece if is_back else lines[row] + piece
+            is_back = False
     return "\n".join(lines).strip("\n")
 
 

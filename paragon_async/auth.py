@@ -24,6 +24,7 @@ _BACKDATED = 30
 _RENEW_AT = 0.8
 _USERS_CACHED = 10_000
 _LONGEST_LIFE = 86_400
+_LONGEST_USER = 255
 _DOTS_OF_A_JWT = 2
 
 
@@ -145,6 +146,9 @@ class SigningKey:
         """
         if not user_id:
             raise ConfigurationError("a signing key mints tokens for users: name one, user('…')")
+        given: object = user_id
+        if not isinstance(given, str) or len(given) > _LONGEST_USER:
+            raise ConfigurationError(f"a user's id is text of at most {_LONGEST_USER} characters")
         kept = self._kept(user_id)
         if kept and (rejected is None or kept.secret != rejected.token):
             return kept.secret
@@ -194,7 +198,7 @@ def _claims(token: str) -> dict[str, Any]:
     body = token.split(".")[1] if token.count(".") == _DOTS_OF_A_JWT else ""
     try:
         found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

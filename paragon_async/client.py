@@ -16,7 +16,7 @@ import attrs
 
 from paragon_async.api.records import Records
 from paragon_async.auth import FixedToken, SigningKey, TokenSource
-from paragon_async.clock import SystemClock
+from paragon_async.clock import Clock, SystemClock
 from paragon_async.errors import ConfigurationError
 from paragon_async.threads import Inline
 from paragon_async.transport.channel import Channel, Observer
@@ -65,6 +65,7 @@ class Paragon:
         limits: how much to ask at once.
         observe: called with an `Exchange` after every attempt.
         session: an aiohttp session, or any `Session`; it is not closed by this client.
+        clock: where time and chance come from.
 
     It can be used in one event loop. Raises `ConfigurationError` when what it is given cannot work.
     """
@@ -82,15 +83,16 @@ class Paragon:
         limits: Limits = Limits(),  # noqa: B008  # a frozen value
         observe: Observer | None = None,
         session: aiohttp.ClientSession | Session | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        clock = SystemClock()
-        self._tokens = _tokens(project_id, signing_key, token, tokens)
+        clock = clock or SystemClock()
+        self._tokens = _tokens(project_id, signing_key, token, tokens, clock)
         self.base_url = _base(base_url)
         self._owns = session is None
         if session is None or isinstance(session, aiohttp.ClientSession):
             session = AiohttpSession(self.base_url, timeouts, session)
         self._session = session
-        self._inline = Inline()
+        self._inline = Inline(clock=clock.monotonic)
         self._channel = Channel(
             session=session,
             tokens=self._tokens,
@@ -140,7 +142,11 @@ class Paragon:
 
 
 def _tokens(
-    project_id: str | None, signing_key: str | None, token: str | None, tokens: TokenSource | None
+    project_id: str | None,
+    signing_key: str | None,
+    token: str | None,
+    tokens: TokenSource | None,
+    clock: Clock,
 ) -> TokenSource:
     given = [
         name
@@ -159,7 +165,7 @@ def _tokens(
             raise ConfigurationError(
                 "a signing key needs its project: pass project_id or set PARAGON_PROJECT_ID"
             )
-        return SigningKey(project, key, lifetime=_lifetime())
+        return SigningKey(project, key, lifetime=_lifetime(), clock=clock)
     token = token or env.get("PARAGON_USER_TOKEN")
     if not token:
         raise ConfigurationError(

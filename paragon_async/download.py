@@ -192,8 +192,10 @@ async def _receive(  # noqa: PLR0917  # one step of `save`, with all it holds
     while True:
         begun = part.size
         wanted = _range(part.size, facts.etag)
+        came = False
         try:
             async with fetch(wanted) as response:
+                came = True
                 if not _continues(response, part.size, facts, asked=bool(wanted)):
                     await in_thread(part.restart)
                 _note(response, facts)
@@ -205,7 +207,8 @@ async def _receive(  # noqa: PLR0917  # one step of `save`, with all it holds
             facts.etag = None
         except TransportError as error:
             attempt = 1 if part.size > begun and facts.etag else attempt
-            if not await again(error, attempt):
+            # Without an answer *fetch* has tried as often as it may.
+            if not came or not await again(error, attempt):
                 raise
             attempt += 1
 
@@ -225,7 +228,7 @@ def _continues(response: Response, offset: int, facts: _Facts, *, asked: bool) -
     if response.status == _WHOLE:
         return offset == 0
     found = re.fullmatch(
-        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
+        r"bytes ([0-9]{1,20})-[0-9]+/([0-9]+|\*)", response.headers.get("Content-Range", "").strip()
     )
     total_fits = found and found[2] in {"*", str(facts.total)}
     if not found or int(found[1]) != offset or not total_fits:
@@ -235,14 +238,16 @@ def _continues(response: Response, offset: int, facts: _Facts, *, asked: bool) -
 
 
 def _note(response: Response, facts: _Facts) -> None:
-    facts.content_type = response.headers.get("Content-Type")
+    kind = response.headers.get("Content-Type")
+    # Bytes that are no text come as half surrogates, which no receipt could hold.
+    facts.content_type = None if kind is None else kind.encode(errors="replace").decode()
     facts.framed = response.framed
     if response.status == _PARTIAL:
         return
     etag = response.headers.get("ETag", "")
     ranges = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
     facts.total = response.length
-    strong = etag.startswith('"') and ranges and response.length is not None
+    strong = re.fullmatch(r'"[!#-~]*"', etag) and ranges and response.length is not None
     facts.etag = etag if strong else None
 
 

@@ -18,7 +18,7 @@ import attrs
 LONGEST = 200
 _LONGEST_SUFFIX = 20
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
 _OURS = ".paragon-"
 
 

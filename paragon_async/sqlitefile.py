@@ -22,11 +22,20 @@ from paragon_async.errors import ParagonError
 Connect = Callable[[str], sqlite3.Connection]
 _MAGIC = b"SQLite format 3\x00"
 _HEADER = 100
+_BLOCK = 1 << 20
+# Ours have none, and what one does would be done in our name.
+_FOREIGN = "SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1"
 
 
 def connect(path: str) -> sqlite3.Connection:
     """Open a database, statements committing only where they are told to."""
     return sqlite3.connect(path, isolation_level=None, uri=True, timeout=5)
+
+
+def _distrust(database: sqlite3.Connection) -> None:
+    """Let nothing that a schema from elsewhere says be run, and look at each page before it is used."""
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute("PRAGMA cell_size_check = ON")
 
 
 @attrs.frozen(kw_only=True)
@@ -56,8 +65,7 @@ class Kind:
             found.execute("PRAGMA journal_mode = WAL").fetchone()
             found.execute("PRAGMA synchronous = FULL")
             found.execute("PRAGMA temp_store = MEMORY")
-            found.execute("PRAGMA trusted_schema = OFF")
-            found.execute("PRAGMA cell_size_check = ON")
+            _distrust(found)
         except BaseException:
             found.close()
             raise
@@ -71,10 +79,20 @@ class Kind:
         """
         self.examine(path)
         alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
-        return connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")
+        found = connect_(f"{path.absolute().as_uri()}?mode=ro{alone}")
+        try:
+            _distrust(found)
+        except BaseException:
+            found.close()
+            raise
+        return found
 
     def examine(self, path: Path) -> None:
         """Read the file's header, and raise for what is none of this kind."""
+        if not (path.is_file() or path.is_dir()):
+            # To open a pipe would be to wait for somebody who writes to it.
+            path.stat()
+            raise self.error(f"{str(path)!r} is no file: it was not made by this program")
         with path.open("rb") as file:
             header = file.read(_HEADER)
         if len(header) < _HEADER:
@@ -98,12 +116,17 @@ class Kind:
         return f"the {self.noun} {str(path)!r} is damaged ({how}): {self.mend}"
 
     def _check(self, database: sqlite3.Connection, path: Path) -> None:
+        # All of it is looked at, page by page: brought into memory in one go, that takes a fifth.
+        _warm(path)
         try:
             answer = database.execute("PRAGMA quick_check(1)").fetchone()
+            foreign = database.execute(_FOREIGN).fetchone()
         except sqlite3.DatabaseError as error:
             raise self.error(self.damaged(path, str(error))) from error
         if answer != ("ok",):
             raise self.error(self.damaged(path, str(answer[0]).splitlines()[0]))
+        if foreign:
+            raise self.error(self.damaged(path, "somebody put a trigger or a view into it"))
 
     def _make(self, path: Path, disk: Disk, connect_: Connect) -> None:
         beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
@@ -120,3 +143,11 @@ class Kind:
             with contextlib.suppress(OSError):
                 disk.unlink(beside)
             raise
+
+
+def _warm(path: Path) -> None:
+    """Read a file once, so that the system has it in memory."""
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(block):
+            pass

@@ -57,9 +57,12 @@ async def finished(task: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await ended([task])
-        if not task.cancelled():
-            task.exception()
+        try:
+            await ended([task])
+        finally:
+            # Nobody waits for it any more: asyncio is not to log that.
+            if not task.cancelled():
+                task.exception()
         raise
 
 

@@ -10,13 +10,20 @@ import pytest
 from paragon_async import Paragon
 from paragon_async.emulator import Emulator
 from paragon_async.emulator.auth import new_signing_key
+from tests.canary import Watch, learn_key
 
 PROJECT = "6a8f3c0e-1f7d-4a58-9a6e-0f6b6c1d2e3f"
 
 
+def pytest_configure(config):
+    watch = Watch(config)
+    watch.begin()
+    config.pluginmanager.register(watch, "canaries")
+
+
 @pytest.fixture(scope="session")
 def signing_key():
-    return new_signing_key()
+    return learn_key(new_signing_key())
 
 
 @pytest.fixture

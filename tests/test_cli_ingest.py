@@ -349,10 +349,11 @@ async def test_a_sync_that_still_works(folder, signing_key, mirror):
 
 
 async def test_stopped_by_an_error(run, call, tmp_path):
-    """A refused token, a sync that is not there: one sentence, status 3, no traceback."""
+    """A refused token, a sync that is not there: one sentence, a hint, status 3, no traceback."""
     refused = await run(PARAGON_SIGNING_KEY=new_signing_key())
     assert refused.exit_code == 3
-    assert (refused.stdout, refused.stderr.count("\n")) == ("", 1)
+    assert (refused.stdout, refused.stderr.count("\n")) == ("", 2)
+    assert "\nhint: `paragon-async doctor` tells what is wrong" in refused.stderr
     assert "401" in refused.stderr
     unknown = "00000000-0000-4000-8000-000000000000"
     absent = await call(unknown, "--user", "u", "--to", tmp_path / "unknown")
@@ -445,7 +446,7 @@ async def test_interrupted(spawn, run, sync_id, mirror, folder, emulator, number
     await emulator.refresh()
     # Some come, the others would take for ever.
     emulator.fault(path="*/content", delay=60, skip=20, times=None)
-    process = await spawn(sync_id, "--user", "user-1", "--to", mirror)
+    process = await spawn(sync_id, "--user", "user-1", "--to", mirror, "-q")
     await until(lambda: len(contents(mirror)) == 20)
     process.send_signal(number)
     out, err = await asyncio.wait_for(process.communicate(), 10)

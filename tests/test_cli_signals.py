@@ -60,7 +60,7 @@ async def ended(process, number):
 @pytest.mark.parametrize(
     "module",
     ["paragon_async.cli.root", "click", "paragon_async.cli.ingest", "paragon_async.cli.mirror",
-     "paragon_async.ingest", "sqlite3", "paragon_async.emulator"],
+     "paragon_async.ingest", "sqlite3", "asyncio"],
 )  # fmt: skip
 async def test_during_an_import(start, tmp_path, module, number, status):
     """While modules are being imported the process ends at once, and says how it goes on."""

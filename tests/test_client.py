@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 
+import jwt
 import pytest
 
 import paragon_async
@@ -18,7 +19,7 @@ from paragon_async import (
     Paragon,
     SigningKey,
 )
-from tests.fakes import FakeSession, answer
+from tests.fakes import FakeClock, FakeSession, answer
 
 VARIABLES = ("PROJECT_ID", "SIGNING_KEY", "USER_TOKEN", "BASE_URL", "TOKEN_EXPIRATION_SECONDS")
 
@@ -48,6 +49,17 @@ async def test_an_argument_beats_the_environment(monkeypatch):
     assert paragon.base_url == "https://passed.example.com"
     await paragon.aclose()
     assert not session.closed
+
+
+async def test_a_clock_of_its_own(signing_key):
+    """With a clock that is given, waits and jitter, the gate and the dates of tokens are its own."""
+    clock = FakeClock(chance=0.5, wall=1_000_000_000.0)
+    session = FakeSession(answer(status=503), answer({"data": []}))
+    paragon = Paragon(project_id="p", signing_key=signing_key, session=session, clock=clock)
+    await paragon.user("u").syncs.list()
+    assert clock.slept == [0.25]
+    claims = jwt.decode(session.tokens[0], options={"verify_signature": False})
+    assert claims["iat"] == 1_000_000_000 - 30
 
 
 async def test_a_token_from_the_environment(monkeypatch):

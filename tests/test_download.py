@@ -12,6 +12,7 @@ import pytest
 from paragon_async import (
     BadRequestError,
     ConfigurationError,
+    ConnectionFailedError,
     Contact,
     CutShortError,
     DownloadError,
@@ -21,6 +22,7 @@ from paragon_async import (
     MalformedAnswerError,
     Paragon,
     Record,
+    Retry,
     Ticket,
 )
 from paragon_async.download import Evidence, judge
@@ -82,6 +84,19 @@ async def test_without_evidence_nothing_is_verified(tmp_path):
     made, _ = records(FakeResponse(200, chunks=[b"abc"], framed=False))
     saved = await made.download(S, "r1", tmp_path / "f")
     assert (saved.verified, saved.verified_by) == (False, ())
+
+
+async def test_a_service_that_does_not_answer_is_asked_as_often_as_any_call(tmp_path):
+    """Attempts without an answer are counted once: by the call, and not by the download again."""
+    made, session = records(ConnectionFailedError("no"))
+    with pytest.raises(ConnectionFailedError):
+        await made.download(S, file(), tmp_path / "f")
+    assert len(session.requests) == Retry().attempts
+    made, session = records(cut(1_000_000, **RANGED), ConnectionFailedError("no"))
+    with pytest.raises(ConnectionFailedError):
+        await made.download(S, file(), tmp_path / "f")
+    assert len(session.requests) == 1 + Retry().attempts
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("sent", [b"", BODY[:-1], BODY + b"x", b"x" * len(BODY) * 3])
@@ -159,6 +174,24 @@ async def test_a_rest_that_is_too_short(tmp_path):
     )
     made, _ = records(cut(1_500_000, **RANGED), long, whole())
     assert (await made.download(S, "r1", tmp_path / "f")).path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("start", ["9" * 5000, "\u0661\u0665" + "0" * 5])
+async def test_a_range_that_is_no_number(tmp_path, start):
+    """A range in more digits than any file has, or in other ones, is discarded like any that is wrong."""
+    wrong = FakeResponse(206, headers={"Content-Range": f"bytes {start}-{SIZE - 1}/{SIZE}"})
+    made, session = records(cut(1_500_000, **RANGED), wrong, whole())
+    assert (await made.download(S, "r1", tmp_path / "f")).path.read_bytes() == BODY
+    assert len(session.requests) == 3
+
+
+async def test_headers_that_are_no_text(tmp_path):
+    """Bytes of a header that are no text get into no receipt, and into no request."""
+    odd = "te\udcffxt/plain"
+    made, session = records(cut(1_500_000, **RANGED | {"ETag": '"\udcff"'}), whole(headers={"Content-Type": odd}))  # fmt: skip
+    saved = await made.download(S, "r1", tmp_path / "f")
+    assert saved.content_type == "te?xt/plain"
+    assert session.requests[1].headers == {}
 
 
 @pytest.mark.parametrize("status", [202, 204, 206])
@@ -379,9 +412,9 @@ async def test_a_thread_is_waited_for():
 
 
 async def test_modes(tmp_path):
-    """The umask decides who may read a file, as for any program."""
+    """A file is its owner's alone, also where the umask would let others read it."""
     made, _ = records(whole(b"x"))
-    old = os.umask(0o077)
+    old = os.umask(0)
     try:
         saved = await made.download(S, "r1", tmp_path / "f")
     finally:

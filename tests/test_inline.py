@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
 
 from paragon_async import File
 from paragon_async.disk import SystemDisk
-from paragon_async.threads import Inline
+from paragon_async.threads import Inline, in_thread
 from tests.fakes import FakeResponse, records
 
 S = "sync-1"
@@ -188,3 +189,25 @@ async def test_who_cancels_all_tasks_ends_no_thread(tmp_path):
         await task
     assert closed and not any(was_closed for _, was_closed in closed)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_failed_in_a_thread_is_seen_however_often_its_caller_is_cancelled():
+    """Cancelled again while the thread works, its error is nobody's any more: no log speaks of it."""
+    loop, complaints, go = asyncio.get_running_loop(), [], threading.Event()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
+
+    def work():
+        go.wait(60)
+        raise OSError("the disk is gone")
+
+    task = asyncio.ensure_future(in_thread(work))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    del task
+    gc.collect()
+    assert not complaints

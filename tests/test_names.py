@@ -47,6 +47,8 @@ def test_always_harmless(label):
         ("a\x00b\nc\x1b[0m", "a_b_c_[0m"),
         ("nul", "_nul"),
         ("Com1.tar.gz", "_Com1.tar.gz"),
+        ("conin$.txt", "_conin$.txt"),
+        ("CONOUT$", "_CONOUT$"),
         ("console.log", "console.log"),
         ("name. . ", "name"),
         ("...", "unnamed"),
@@ -145,3 +147,75 @@ def test_arrange_survives_circles():
     assert places["1"] == PurePosixPath("a")
     assert places["4"] == PurePosixPath("self")
     assert all(not path.is_absolute() and ".." not in path.parts for path in places.values())
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("XaX", "XaX"),
+        ("  a", "a"),
+        ("X", "X"),
+        ("\u2003a", "\u2003a"),
+        ("\u2003", "\u2003"),
+        (".PARAGON-x", "_.PARAGON-x"),
+        ("con.X", "_con.X"),
+        ("y" * 300, "y" * 200),
+        ("y" * 300 + ".pdf", "y" * 196 + ".pdf"),
+        ("y" * 300 + "." + "s" * 20, "y" * 179 + "." + "s" * 20),
+        ("y" * 300 + "." + "s" * 21, "y" * 200),
+        ("con." + "a" * 194 + " b", "_con." + "a" * 194),
+        ("con." + "a" * 192 + "\u2003b", "_con." + "a" * 192 + "\u2003"),
+    ],
+)
+def test_what_is_cut_from_a_name(label, name):
+    """Plain spaces go in front, plain spaces and dots behind, bytes behind the two hundredth; no more."""
+    assert safe_name(label) == name
+
+
+def test_a_fallback_with_nothing_in_it():
+    """Where neither label nor fallback is a name, the record is unnamed."""
+    assert safe_name("..", "...") == safe_name("..", "") == "unnamed"
+
+
+@pytest.mark.parametrize(
+    ("label", "stem", "suffix"),
+    [
+        ("report.pdf", "report", ".pdf"),
+        ("a.tar.gz", "a.tar", ".gz"),
+        (".gitignore", ".gitignore", ""),
+        ("aX.pdf", "aX", ".pdf"),
+        ("a . .pdf", "a", ".pdf"),
+        ("\u2003.pdf", "\u2003", ".pdf"),
+        ("..", "r1", ""),
+        ("x." + "y" * 20, "x", "." + "y" * 20),
+        ("x." + "y" * 21, "x." + "y" * 21, ""),
+        ("y" * 300 + ".pdf", "y" * 183, ".pdf"),
+    ],
+)
+def test_where_the_mark_stands(label, stem, suffix):
+    """The mark is twelve digits of the id's hash, behind what is left of the stem."""
+    assert distinct_name(label, "r1") == f"{stem}~82f3e9c695dc{suffix}"
+
+
+def test_ids_that_are_no_unicode():
+    """An id with half a character has a mark of its own."""
+    assert distinct_name("a", "\udc80") != distinct_name("a", "\udc81")
+
+
+def test_arrange_names_the_nameless():
+    """Entries without a name, or with one that means nothing, are called by their ids, also as twins."""
+    places = arrange(
+        [entry("1", None, "docs"), entry("2", "x1", ".."), entry("3", "x1", None), entry("4", "x1", "3")]
+    )  # fmt: skip
+    assert places == {
+        "1": PurePosixPath("docs"),
+        "2": PurePosixPath("docs/2"),
+        "3": PurePosixPath("docs", distinct_name("3", "3")),
+        "4": PurePosixPath("docs", distinct_name("3", "4")),
+    }
+
+
+def test_arrange_goes_deep():
+    """A path has a step for each folder above, from the top down."""
+    chain = [entry(str(n), f"x{n - 1}", f"d{n}") for n in range(1, 5)]
+    assert arrange(chain)["4"] == PurePosixPath("d1/d2/d3/d4")

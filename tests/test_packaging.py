@@ -52,6 +52,8 @@ def test_exceptions_carry_their_reason():
         "parquet",
         "cloud",
         "watch",
+        "otel",
+        "fuzz",
         "test",
         "bench",
         "dev",

@@ -250,3 +250,85 @@ def test_guard_never_lets_a_cursor_pass_twice(cursors):
     except StalledCursorError as error:
         assert error.cursor == (passed[-1] if passed else None)
     assert len(set(passed)) == len(passed)
+
+
+async def test_an_empty_page_is_asked_for_again_after_longer_waits(caplog):
+    """Each wait before an empty page is asked for again is twice the one before it, and all is said once."""
+    waits = []
+
+    async def pause(seconds):
+        waits.append(seconds)
+
+    pages = follow(lambda _: always(page([], "c", 5)), None, pages_ahead=0, pause=pause)
+    with caplog.at_level(logging.WARNING, "paragon_async.paging"):
+        assert await ids(pages) == []
+    assert waits[:2] == [0.25, 0.5]
+    assert [record.getMessage() for record in caplog.records] == [
+        "an empty page says that 5 records remain; taken for the end"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "sentence"),
+    [
+        (None, "5 records remain, but the page has no cursor"),
+        ("b", "the cursor stands still while records remain"),
+        ("a", "the cursor comes round again while records remain"),
+    ],
+)
+def test_each_stall_has_its_sentence(cursor, sentence):
+    """A stalled cursor is named for what it does, with the last one that was good."""
+    guard = Guard("a")
+    assert guard.next_cursor(page([1], "b", 5)) == "b"
+    with pytest.raises(StalledCursorError) as caught:
+        guard.next_cursor(page([1], cursor, 5))
+    assert str(caught.value) == sentence and caught.value.cursor == "b"
+
+
+async def test_a_page_that_is_there_is_given_at_once():
+    """Between the answer and the consumer lie a few turns of the loop, and no time."""
+    feed = Feed(30)
+    async with aclosing(walk(feed.fetch, ahead=1)) as pages:
+        first = asyncio.ensure_future(anext(pages))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert first.done()
+
+
+async def test_pages_that_nobody_waits_for_leave_no_complaint():
+    """Pages that failed ahead of a consumer who left are heard: the loop has nothing to complain of."""
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fetch(cursor):
+        if cursor:
+            raise ZeroDivisionError
+        return page([1], "x", 5)
+
+    async with aclosing(walk(fetch, ahead=3)) as pages:
+        await anext(pages)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
+
+
+async def test_a_page_that_fails_while_it_is_given_up_leaves_no_complaint():
+    """What a page under way raises when its consumer leaves is heard, as it is nobody's any more."""
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fetch(cursor):
+        if not cursor:
+            return page([1], "x", 5)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    async with aclosing(walk(fetch, ahead=1)) as pages:
+        await anext(pages)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []

@@ -29,10 +29,11 @@ def test_followed(location, url):
         "http://sync.useparagon.com/x", "file:///etc/passwd", "ftp://x/y", "data:text/plain,x",
         "https://[::1", "https://127.0.0.1/x", "https://10.0.0.1/x", "https://169.254.169.254/x",
         "https://localhost/x", "https://db.internal/x", "https://[::1]/x", "https://host:99999/x",
+        "https:///x", "https:x",
     ],
 )  # fmt: skip
 def test_refused(location):
-    """Other schemes, the way to http, private networks and unreadable places are refused."""
+    """Other schemes, the way to http, private networks, no host and unreadable places are refused."""
     with pytest.raises(RedirectRefusedError):
         target(HERE, location, base=PUBLIC)
 

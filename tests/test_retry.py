@@ -79,3 +79,25 @@ def test_waits_are_bounded(attempt, chance, named):
         api(RateLimitError, 429, named), attempt=attempt, chance=chance
     )
     assert wait is None or 0 <= wait <= 120
+
+
+def test_the_doubling_ends():
+    """However many tries there were, the span is a number, and doubled 32 times at most."""
+    retry = Retry(attempts=10_000, first_wait=1.0, longest_wait=float("inf"))
+    assert retry.longest_jitter(32) == 2.0**31
+    assert (
+        retry.longest_jitter(33)
+        == retry.longest_jitter(34)
+        == retry.longest_jitter(9_999)
+        == 2.0**32
+    )
+
+
+def test_what_a_retry_costs_and_a_success_gives_back():
+    """A retry costs five, of a time-out ten; a success gives back one, and nothing is owed at none."""
+    budget = RetryBudget(15)
+    assert budget.spend(TimedOutError("x")) and budget.left == 5
+    budget.refund()
+    assert budget.left == 6
+    assert budget.spend(ConnectionFailedError("x")) and budget.left == 1
+    assert not budget.spend(ConnectionFailedError("x")) and budget.left == 1

@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from unittest.mock import Mock
@@ -115,6 +116,7 @@ CASES = {
     "half the headers": (sends(HEAD + b"Content-Le"), ConnectionFailedError),
     "short body": (sends(framed(b"x" * 100)[:-50]), CutShortError),
     "short body, reset": (sends_then(framed(b"x" * 100)[:-50], lambda p: p.reset()), CutShortError),
+    "unmarked body, reset": (sends_then(HEAD + b"\r\nhalf", lambda p: p.reset()), CutShortError),
     "cut between chunks": (sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), CutShortError),
     "cut in a chunk": (sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\nok"), CutShortError),
     "truncated gzip": (sends(framed(ZIPPED[:-9], b"Content-Encoding: gzip\r\n")), CutShortError),
@@ -190,6 +192,30 @@ async def test_too_large_an_answer():
         await fetch(server.url, limit=100)
 
 
+async def test_a_bomb_does_not_hold_the_loop():
+    """However much one read decodes to, others get their turn after a piece or two of it."""
+    bomb = gzip.compress(bytes(64 << 20), 1)
+    with hostile(sends(framed(bomb, b"Content-Encoding: gzip\r\n"))) as server:
+        session = AiohttpSession(server.url, QUICK)
+        turns, most, size = 0, 0, 0
+
+        async def others():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        waiting = asyncio.create_task(others())
+        async with session.open(STREAM, TOKEN) as response:
+            before = turns
+            while chunk := await response.next_chunk():
+                size = len(chunk) if turns != before else size + len(chunk)
+                before, most = turns, max(most, size)
+        waiting.cancel()
+        await session.aclose()
+    assert 0 < most <= 1 << 20
+
+
 async def test_what_is_sent():
     """A request carries the token, our name, JSON where there is a body, and no cookie."""
     _, seen = await outcome(sends(framed(b"{}", b"Set-Cookie: a=b\r\n")), POST)
@@ -229,6 +255,37 @@ async def test_stray_answers_never_shift_the_others():
         await session.aclose()
     assert all(body in {None, f"/{n}".encode()} for n, body in enumerate(got, 1))
     assert got[2:] == [b"/3", b"/4"]
+
+
+async def test_a_stray_that_the_loop_did_not_see():
+    """An answer that came while the caller computed is thrown away; what was kept back was not sent."""
+    computed, sent = threading.Event(), threading.Event()
+
+    def script(peer):
+        while True:
+            path = peer.request().split()[1]
+            peer.reply(path)
+            if path == b"/1":
+                computed.wait(20)
+                peer.send(framed(b"stray"))
+                sent.set()
+
+    with hostile(script) as server:
+        session = AiohttpSession(server.url, Timeouts())
+
+        async def ask(path):
+            request = Request(method="POST", path=path, reads=lambda value: value, body={})
+            async with session.open(request, TOKEN) as response:
+                return await response.read(100)
+
+        assert await ask("/1") == b"/1"
+        computed.set()
+        assert sent.wait(20)
+        with pytest.raises(ConnectionFailedError) as caught:
+            await ask("/2")
+        assert not caught.value.sent
+        assert [await ask("/3"), await ask("/4")] == [b"/3", b"/4"]
+        await session.aclose()
 
 
 async def test_redirects_and_the_token():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from paragon_async import errors
+from paragon_async.api.shapes import envelope
 from paragon_async.transport.wire import (
     Reply,
     Request,
@@ -87,6 +88,14 @@ def test_request_id_and_code():
     assert refusal(ASK, reply(500, b'{"code":[]}'), now=NOW).code is None
 
 
+def test_an_empty_answer():
+    """Where nothing is no answer, an empty body counts as one that was cut, and is asked for again."""
+    wants = Request(method="GET", path="/api/syncs/s/records", reads=envelope)
+    with pytest.raises(errors.NotJsonError, match="empty") as caught:
+        decipher(wants, reply(200, b"\n"), now=NOW)
+    assert caught.value.retryable
+
+
 def test_not_json():
     """HTML with a 200 is no answer, and says as what it came."""
     with pytest.raises(errors.NotJsonError, match="text/html"):
@@ -99,7 +108,7 @@ DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("0", 0.0), ("7", 7.0), ("1.5", 1.5), ("1000000000", 1e9), ("-5", None), ("soon", None), ("", None),
+        ("0", 0.0), ("7", 7.0), ("1.5", 1.5), ("1000000000", 1e9), ("-5", None), ("soon", None), ("", None), ("\u0663", None), ("9" * 400, None),
         ("1e9", None), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0), ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
     ],
 )  # fmt: skip

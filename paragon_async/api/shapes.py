@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paragon_async.models import Check, Sync, Tree, Verdict
 
 M = TypeVar("M")
+_LONGEST_CURSOR = 4096
 
 
 @attrs.define(eq=False, repr=False)
@@ -80,6 +81,8 @@ def _paged(items: list[Any], paging: Any, rest: Drafted | Unread | None = None) 
     cursor = paging.get("cursor")
     if cursor is not None and not isinstance(cursor, str):
         raise DecodeError("$.paging.cursor", f"a string is wanted, this is {kind_of(cursor)}")
+    if len(cursor or "") > _LONGEST_CURSOR:
+        raise DecodeError("$.paging.cursor", f"it is longer than {_LONGEST_CURSOR} characters")
     return Envelope(
         items,
         cursor or None,

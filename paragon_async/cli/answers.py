@@ -5,7 +5,6 @@ Results go to standard output; what is wrong with them, and what to do, to stand
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -13,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from paragon_async.cli.figures import rate, size, span
+from paragon_async.cli.figures import bar, rate, size, span
 from paragon_async.cli.outcome import plain
+from paragon_async.cli.output import console, line, warn
+from paragon_async.cli.settings import now
 
 if TYPE_CHECKING:
     from paragon_async.ingest.overview import Overview, Ran
+    from paragon_async.ingest.preview import Preview
     from paragon_async.ingest.refresh import Verified
     from paragon_async.ingest.values import DeadLetter, Report
 
@@ -31,7 +32,7 @@ Rows = Sequence[tuple[str, str]]
 
 def has_reader() -> bool:
     """Tell whether a person reads the results, and not a program."""
-    return sys.stdout.isatty()
+    return not now().for_program
 
 
 def report(sync: str, found: Report) -> None:
@@ -103,7 +104,7 @@ def verified(sync: str, found: Verified, left: Collection[str]) -> None:
     # What still is to be looked after comes first.
     bad.sort(key=lambda one: not one[0])
     for is_left, path in bad[:SHOWN]:
-        print(f"{'gone or altered' if is_left else 'mended'}: {plain(path)}", file=sys.stderr)
+        warn(f"{'gone or altered' if is_left else 'mended'}: {path}")
     _more(len(bad))
 
 
@@ -111,9 +112,28 @@ def letters(found: Sequence[DeadLetter], count: int, folder: Path) -> None:
     """List dead letters on standard error, and say how they are taken up again."""
     for letter in found[:SHOWN]:
         reason = f"{letter.name or letter.id} ({letter.kind}): {letter.reason}"
-        print(f"dead letter: {plain(reason)}", file=sys.stderr)
+        warn(f"dead letter: {reason}")
     _more(count)
-    print(f"try them again: paragon-async ingest retry {plain(str(folder))}", file=sys.stderr)
+    warn(f"try them again: paragon-async ingest retry {folder}")
+
+
+def preview(sync: str, found: Preview) -> None:
+    """Answer with what a run would do."""
+    if not has_reader():
+        _line({"sync": sync, **attrs.asdict(found)})
+        return
+    share = f", {found.share:.1%} of the mirror" if found.deleted else ""
+    table(
+        [
+            ("sync", sync),
+            ("records in the feed", f"{found.records:,}"),
+            ("would be created", f"{found.created:,}"),
+            ("would be updated", f"{found.updated:,}"),
+            ("would be deleted", f"{found.deleted:,}{share}"),
+            ("unchanged", f"{found.unchanged:,}"),
+            ("contents to fetch", f"{found.files:,}, {size(found.bytes)}"),
+        ]
+    )
 
 
 def status(found: Overview) -> None:
@@ -124,12 +144,13 @@ def status(found: Overview) -> None:
         return
     feed = found.feed
     dead = ", ".join(f"{count:,} {kind}" for kind, count in found.dead.items())
-    last = [("last run" if not n else "", _ran(ran)) for n, ran in enumerate(found.runs)]
+    last = [("last runs" if not n else "", line) for n, line in enumerate(_ran(found.runs))]
     rows = [
         ("sync", feed.sync),
         ("user", feed.user or "the one of the token"),
         ("project", feed.project or "the one of the token"),
         ("destination", found.sink + (f", rows as {found.format}" if found.format else "")),
+        ("cursor", _age(found)),
         ("records", f"{found.records:,}, and {found.deleted:,} deleted"),
         ("contents", f"{found.contents:,}, {size(found.bytes)}"),
         ("dead letters", dead or "none"),
@@ -145,14 +166,32 @@ def table(rows: Rows) -> None:
     grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
         grid.add_row(Text(name), Text(plain(value)))
-    Console(highlight=False, soft_wrap=True).print(grid)
+    console().print(grid)
 
 
-def _ran(ran: Ran) -> str:
-    found = ran.report
-    counted = f"{found.records:,} records, {found.files:,} files, {size(found.bytes)}"
-    when = f"{span(time.time() - ran.started_at)} ago"
-    return f"{when}: {ran.kind}, {ran.outcome}, {counted} in {found.seconds:.1f} s"
+def _ran(runs: Sequence[Ran]) -> list[str]:
+    """Return a line for each run, its rate as a bar beside the others'."""
+    rates = [rate(ran.report.records, ran.report.seconds) for ran in runs]
+    most = max(rates, default=0.0)
+    lines = []
+    for ran, each in zip(runs, rates, strict=True):
+        found = ran.report
+        counted = f"{found.records:,} records, {found.files:,} files, {size(found.bytes)}"
+        when = f"{span(time.time() - ran.started_at)} ago"
+        told = f"{when}: {ran.kind}, {ran.outcome}, {counted} in {found.seconds:.1f} s"
+        lines.append(f"{bar(each, most):12} {each:>9,.0f}/s  {told}")
+    return lines
+
+
+def _age(found: Overview) -> str:
+    """Tell the cursor, and when a run last went through to its end."""
+    if found.cursor is None:
+        return "none yet"
+    done = [r for r in found.runs if r.outcome == "done" and r.kind in {"run", "reconcile"}]
+    if not done:
+        return f"{found.cursor}, of a run that did not come to its end"
+    ended = done[0].started_at + done[0].report.seconds
+    return f"{found.cursor}, {span(time.time() - ended)} old"
 
 
 def _now(found: Overview) -> str:
@@ -165,8 +204,9 @@ def _now(found: Overview) -> str:
 
 def _more(count: int) -> None:
     if count > SHOWN:
-        print(f"and {count - SHOWN} more", file=sys.stderr)
+        warn(f"and {count - SHOWN} more")
 
 
 def _line(values: dict[str, Any]) -> None:
-    print(json.dumps(values), flush=True)
+    line(values)
+    sys.stdout.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from paragon_async.cli.frame import command
 from paragon_async.cli.outcome import STOPPED, WRONG, perform, stop
 
 # They lie inside the standard library's folder: other people's packages, and files that change.
@@ -17,7 +18,7 @@ _MARKER = ".paragon-demo"
 _MADE = ("files", "records", ".paragon")
 
 
-@click.command()
+@command()
 @click.argument("folder", required=False)
 @click.option("--to", default="demo", show_default=True, help="The folder of the mirror.")
 @click.option("--at-once", default=16, show_default=True, type=click.IntRange(1, 256))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 import attrs
-from rich.console import Console
 
 from paragon_async import Exchange
 from paragon_async.cli.answers import table
 from paragon_async.cli.figures import rate, size
 from paragon_async.cli.outcome import plain
+from paragon_async.cli.output import console, line, note, warn
+from paragon_async.cli.settings import now
 from paragon_async.cli.watch import Watch
 from paragon_async.ingest import Report
 
@@ -62,11 +63,14 @@ class Display:
     """Writes to standard output. Text from outside is never taken for markup or control."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = console()
 
     def line(self, text: str) -> None:
-        """Print one line."""
-        self._console.print(plain(text), markup=False)
+        """Print one line; where standard output is asked for JSON, it is no part of that."""
+        if now().json:
+            note(text)
+        else:
+            self._console.print(plain(text), markup=False)
 
     def watch(self) -> Watch:
         """Return what shows how an ingest comes on."""
@@ -74,11 +78,14 @@ class Display:
 
     def summary(self, figures: Figures, failures: list[str]) -> None:
         """Print the table, and what went wrong."""
-        table(figures.rows())
+        if now().json:
+            line({**attrs.asdict(figures), "failures": failures})
+        else:
+            table(figures.rows())
         for failure in failures[:_FAILURES_SHOWN]:
-            print(f"not as it should be: {plain(failure)}", file=sys.stderr)
+            warn(f"not as it should be: {failure}")
         if len(failures) > _FAILURES_SHOWN:
-            print(f"and {len(failures) - _FAILURES_SHOWN} more", file=sys.stderr)
+            warn(f"and {len(failures) - _FAILURES_SHOWN} more")
 
 
 def _peak_memory() -> str:

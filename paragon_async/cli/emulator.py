@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -13,7 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from paragon_async.cli.outcome import perform, stop
+from paragon_async.cli import output
+from paragon_async.cli.frame import Command, Group, group
+from paragon_async.cli.outcome import perform, plain, stop
+from paragon_async.cli.settings import now
+from paragon_async.cli.words import leading
 
 if TYPE_CHECKING:
     from paragon_async.emulator import Emulator
@@ -42,17 +47,18 @@ def _options(command: F) -> F:
     return command
 
 
-class Serving(click.Group):
+class Serving(Group):
     """A group that serves unless another command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take everything but `exec` for what is to be served."""
-        if not args or args[0] not in {*self.commands, "-h", "--help"}:
-            args = ["serve", *args]
+        first = leading(args)
+        if not args[first:] or args[first] not in {*self.commands, "-h", "--help"}:
+            args = [*args[:first], "serve", *args[first:]]
         return super().parse_args(ctx, args)
 
 
-class Beside(click.Command):
+class Beside(Command):
     """A command whose arguments after `--` are another command, taken as they are."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -62,7 +68,7 @@ class Beside(click.Command):
         return super().parse_args(ctx, args[:where])
 
 
-@click.group(cls=Serving)
+@group(cls=Serving)
 def emulator() -> None:
     """Serve a Managed Sync on loopback: `emulator [FOLDER]`, or `emulator exec [FOLDER] -- COMMAND`.
 
@@ -125,9 +131,13 @@ async def _serve(
             loop.add_signal_handler(number, stopped.set)
     async with _made(folder, port, options) as running:
         lines = [f"export {name}={shlex.quote(v)}" for name, v in running.environ.items()]
-        print("\n".join(lines), flush=True)
         shown = folder or "an empty account"
-        print(f"# {shown} is served at {running.url}; any user id works; Ctrl-C stops", flush=True)
+        told = f"{shown} is served at {running.url}; any user id works; Ctrl-C stops"
+        if now().json:
+            print(json.dumps({"url": running.url, "environ": running.environ}), flush=True)
+            output.note(told)
+        else:
+            print("\n".join([*lines, f"# {plain(told)}"]), flush=True)
         if ready_file:
             _written(Path(ready_file), "\n".join(lines) + "\n")
         await stopped.wait()

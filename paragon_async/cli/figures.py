@@ -15,6 +15,7 @@ _MINUTE = 60
 _HOUR = 3600
 _DAY = 86_400
 _LONGEST_IN_UNIT = 2
+_EIGHTHS = ("", *map(chr, range(0x258F, 0x2588, -1)))
 
 
 def size(count: float) -> str:
@@ -38,6 +39,12 @@ def span(seconds: float) -> str:
 def rate(amount: float, seconds: float) -> float:
     """Return *amount* per second, 0 where no time has passed."""
     return amount / seconds if seconds else 0.0
+
+
+def bar(value: float, most: float, width: int = 12) -> str:
+    """Return a bar of blocks, *width* characters long where *value* is *most*; eighths are drawn."""
+    eighths = round(8 * width * value / most) if most > 0 else 0
+    return "\u2588" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
 @attrs.define

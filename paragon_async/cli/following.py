@@ -7,15 +7,13 @@ DIR/.paragon/webhook-secret    the secret that was made, so that the URL stays t
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 import attrs
 
-from paragon_async.cli import answers, receiving
+from paragon_async.cli import answers, output, receiving
 from paragon_async.cli.address import Address
-from paragon_async.cli.outcome import plain
 from paragon_async.cli.watch import Watch
 from paragon_async.client import ConnectedUser
 from paragon_async.disk import SystemDisk
@@ -75,14 +73,13 @@ class Following:
             if report.created or report.updated or report.deleted or report.files:
                 answers.change(ingest.feed.sync, report)
             if report.dead_letters > dead:
-                hint = f"try them again: paragon-async ingest retry {plain(str(to))}"
-                print(f"{report.dead_letters} dead letters; {hint}", file=sys.stderr)
+                hint = f"try them again: paragon-async ingest retry {to}"
+                output.warn(f"{report.dead_letters} dead letters; {hint}")
             dead = report.dead_letters
 
         def on_error(error: ParagonError, seconds: float) -> None:
             watch.end()
-            trouble = plain(str(error))
-            print(f"{trouble}; trying again in {seconds:.0f} s", file=sys.stderr, flush=True)
+            output.warn(f"{error}; trying again in {seconds:.0f} s")
 
         await ingest.follow(every=self.every, events=events, on_report=on_report, on_error=on_error)
 

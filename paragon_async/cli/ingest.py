@@ -10,8 +10,12 @@ from typing import Any, TypeVar
 import click
 
 from paragon_async.cli.address import Address, listens
+from paragon_async.cli.connect import named
+from paragon_async.cli.frame import Group, group
 from paragon_async.cli.outcome import perform, stop
+from paragon_async.cli.settings import Global, now
 from paragon_async.cli.signals import GO_ON
+from paragon_async.cli.words import leading
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%")
@@ -26,13 +30,6 @@ def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
             f"{value!r} is no share: say it like 50%, from 0% to 100%", ctx=ctx, param=param
         )
     return float(found[1]) / _WHOLE
-
-
-def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuse an empty name: it is a variable that is not set, and means no folder, user or sync."""
-    if value is not None and not value:
-        raise click.BadParameter("it is empty: name one", ctx=ctx, param=param)
-    return value
 
 
 def folder_named(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
@@ -54,13 +51,15 @@ _CONTENT = click.option(
     default=None,
     help="Fetch contents.  [default: if the mirror holds any]",
 )
+_DRY_RUN = click.option(
+    "-n", "--dry-run", is_flag=True, help="Only tell what would be done; nothing is written."
+)
 _EVERY = click.option(
     "--every",
     metavar="SECONDS",
     type=click.FloatRange(0.1),
     help="The longest pause with --follow.  [default: 30]",
 )
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes on it.")
 _MANNER = (
     click.option(
         "--concurrency",
@@ -86,7 +85,6 @@ _MANNER = (
         callback=_share,
         help="The share of the mirror that one run may delete.",
     ),
-    _QUIET,
 )
 
 
@@ -96,30 +94,35 @@ def _manner(command: F) -> F:
     return command
 
 
-class Running(click.Group):
+class Running(Group):
     """A group that runs an ingest unless another command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take everything but a command's name for an ingest."""
-        if not args or args[0] not in self.commands:
-            asks = {"-h", "--help"} & set(args)
-            args = ["--help"] if asks else ["run", *args]
+        first = leading(args)
+        if args[first : first + 1] and args[first] in self.commands:
+            return super().parse_args(ctx, args)
+        asks = {"-h", "--help"} & set(args)
+        args = ["--help"] if asks else [*args[:first], "run", *args[first:]]
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show both forms."""
         formatter.write_usage(ctx.command_path, "SYNC --user USER --to DIR [OPTIONS]")
-        formatter.write_usage(ctx.command_path, "status|verify|retry|reconcile DIR [OPTIONS]")
+        formatter.write_usage(
+            ctx.command_path, "status|report|verify|retry|reconcile DIR [OPTIONS]"
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the options of an ingest, and the commands."""
-        options = [p for p in self.commands["run"].get_params(ctx) if isinstance(p, click.Option)]
+        params = self.commands["run"].get_params(ctx)
+        options = [p for p in params if isinstance(p, click.Option) and not isinstance(p, Global)]
         with formatter.section("Options"):
             formatter.write_dl([record for o in options if (record := o.get_help_record(ctx))])
         self.format_commands(ctx, formatter)
 
 
-@click.group(cls=Running)
+@group(cls=Running)
 def ingest() -> None:
     """Mirror the sync SYNC of a connected user into the folder DIR, and keep it up to date.
 
@@ -131,6 +134,7 @@ def ingest() -> None:
     paragon-async ingest 1b2c… --user user-1 --to mirror --follow --every 60
     paragon-async ingest 1b2c… --user user-1 --to mirror --follow --listen 127.0.0.1:8080
     paragon-async ingest status mirror
+    paragon-async ingest report mirror -o report.html
     paragon-async ingest verify mirror --offline
 
     With --follow it runs again and again; with --listen it also receives webhooks, and each is a reason
@@ -146,6 +150,7 @@ def ingest() -> None:
          mirror, no mirror, no credentials
     3    when an error stopped it: the service, the disk, a state that is damaged or held by another
          process, a destination that holds something else, too many deletes, a port that is taken
+    4    when trouble that passes stopped it, such as no connection, 429 or 5xx: run it again later
     130  after Ctrl-C, 143 after SIGTERM
     """  # noqa: D301  # the mark by which click leaves a paragraph as it is
 
@@ -161,6 +166,7 @@ def ingest() -> None:
 @click.option("--follow", is_flag=True, help="Go on until interrupted.")
 @_EVERY
 @listens
+@_DRY_RUN
 @_manner
 def run(
     *,
@@ -173,6 +179,7 @@ def run(
     every: float | None,
     listen: Address | None,
     secret_file: str | None,
+    dry_run: bool,
     **manner: Any,
 ) -> None:
     """Mirror SYNC into a folder."""
@@ -180,30 +187,51 @@ def run(
         raise click.UsageError("--every is the pause of --follow: give both")
     if listen is not None and not follow:
         raise click.UsageError("--listen is for the events of --follow: give both")
+    if dry_run and follow:
+        raise click.UsageError("--dry-run looks once, --follow goes on: give one")
     if secret_file is not None and listen is None:
         raise click.UsageError("--secret-file is for the webhook of --listen: give both")
     from paragon_async.cli import mirror
 
+    if dry_run:
+        _end(mirror.look_ahead(sync, user, to, content=not no_content))
     following = None
     if follow:
         from paragon_async.cli.following import Following, Hook
 
         hook = Hook(listen, secret_file) if listen else None
-        following = Following(every=every or 30.0, hook=hook, quiet=manner["quiet"])
+        following = Following(every=every or 30.0, hook=hook, quiet=now().quiet)
     asked = _asked(content=not no_content, **manner)
     _end(mirror.run(sync, user, to, parquet=parquet, following=following, manner=asked))
 
 
 @ingest.command()
 @_DIR
-@_QUIET
-def status(folder: Path, *, quiet: bool) -> None:
+def status(folder: Path) -> None:
     """Tell what DIR holds and how its last runs went; also while one is going on."""
-    del quiet  # it is taken like everywhere, and there is no progress
     _mirror(folder)
     from paragon_async.cli import mirror
 
     raise SystemExit(perform(mirror.status(folder)))
+
+
+@ingest.command()
+@_DIR
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    callback=folder_named,
+    help="[default: standard output]",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def report(folder: Path, target: Path | None, *, force: bool) -> None:
+    """Write a page about DIR: files by kind and size, activity, runs, dead letters."""
+    _mirror(folder)
+    from paragon_async.cli import reporting
+
+    raise SystemExit(perform(reporting.report(folder, target, force=force)))
 
 
 @ingest.command()
@@ -234,11 +262,15 @@ def retry(folder: Path, **manner: Any) -> None:
 @ingest.command()
 @_DIR
 @_CONTENT
+@_DRY_RUN
 @_manner
-def reconcile(folder: Path, **manner: Any) -> None:
+def reconcile(folder: Path, *, dry_run: bool, **manner: Any) -> None:
     """Pull everything once more, and find what the feed of DIR never said."""
     _mirror(folder)
     from paragon_async.cli import mirror
+
+    if dry_run:
+        _end(mirror.look_over(folder, content=manner["content"]))
 
     _end(mirror.reconcile(folder, manner=_asked(**manner)))
 
@@ -246,7 +278,7 @@ def reconcile(folder: Path, **manner: Any) -> None:
 def _asked(**manner: Any) -> Any:
     from paragon_async.cli.mirror import Manner
 
-    return Manner(**manner)
+    return Manner(quiet=now().quiet, **manner)
 
 
 def _end(work: Coroutine[Any, Any, int]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from paragon_async.cli import receiving
+from paragon_async.cli import output, receiving
 from paragon_async.cli.address import Address
 from paragon_async.cli.answers import has_reader
 from paragon_async.cli.forward import Forward
@@ -163,4 +163,4 @@ def _about(event: Event) -> tuple[Any, Any]:
 
 
 def _say(sentence: str) -> None:
-    print(plain(sentence), file=sys.stderr, flush=True)
+    output.warn(sentence)

@@ -7,23 +7,23 @@ each                       one action for every feed that a mirror holds
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs
-from rich.console import Console
 
 from paragon_async import Limits, Paragon
 from paragon_async.auth import Rejection, Secret
-from paragon_async.cli import answers
+from paragon_async.cli import answers, output
+from paragon_async.cli.connect import client, whose
 from paragon_async.cli.watch import Watch
 from paragon_async.client import BASE_URL, ConnectedUser
 from paragon_async.errors import ConfigurationError
 from paragon_async.ingest import FolderSink, Ingest, Report
 from paragon_async.ingest.overview import Overview, is_mirror, lacking, look
+from paragon_async.ingest.preview import preview
 
 if TYPE_CHECKING:
     from paragon_async.cli.following import Following
@@ -45,12 +45,11 @@ class Manner:
 
     def client(self) -> Paragon:
         """Return a client with credentials from the environment."""
-        return Paragon(limits=Limits(downloads=self.concurrency))
+        return client(limits=Limits(downloads=self.concurrency))
 
     def watch(self) -> Watch:
         """Return what shows progress, on standard error."""
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        return Watch(None if self.quiet else console)
+        return Watch(None if self.quiet else output.console(stderr=True))
 
 
 async def run(
@@ -67,10 +66,10 @@ async def run(
     with manner.watch() as watch:
         sink = FolderSink(to, durability=manner.durability, records=_format(known, to, parquet))
         async with manner.client() as paragon:
-            whose = _named(paragon, user)
-            _fits(known, whose, sync, to)
+            owner = whose(paragon, user)
+            _fits(known, owner, sync, to)
             ingest = Ingest(
-                whose,
+                owner,
                 sync,
                 sink,
                 to,
@@ -80,16 +79,36 @@ async def run(
                 on_progress=watch.tell,
             )
             if following is not None:
-                await following.follow(ingest, whose, to, watch)
+                await following.follow(ingest, owner, to, watch)
             report = await ingest.run()
         watch.end()
     answers.report(sync, report)
-    if report.status in _AT_WORK and not manner.quiet:
-        print(
+    if report.status in _AT_WORK:
+        output.note(
             f"the sync is still {report.status}: more will come; run again later or use --follow",
-            file=sys.stderr,
         )
     return await _letters(report, to, sync)
+
+
+async def look_ahead(sync: str, user: str | None, to: Path, *, content: bool) -> int:
+    """Tell what a run into *to* would do; return the exit status."""
+    async with client() as paragon:
+        owner = whose(paragon, user)
+        known = await asyncio.to_thread(look, to) if is_mirror(to) else []
+        _fits(known, owner, sync, to)
+        answers.preview(sync, await preview(owner, sync, to, contents=content))
+    return 0
+
+
+async def look_over(folder: Path, *, content: bool | None) -> int:
+    """Tell what `reconcile` would do to each feed of a mirror; return the exit status."""
+    async with client() as paragon:
+        for one in await _feeds(folder):
+            owner = whose(paragon, one.feed.user or None)
+            wants = one.wants_contents if content is None else content
+            found = await preview(owner, one.feed.sync, folder, contents=wants, complete=True)
+            answers.preview(one.feed.sync, found)
+    return 0
 
 
 async def status(folder: Path) -> int:
@@ -232,13 +251,6 @@ def _sink(found: Overview, folder: Path, durability: Durability) -> FolderSink:
         durability=durability,
         records="parquet" if found.format == "parquet" else "jsonl",
     )
-
-
-def _named(paragon: Paragon, user: str | None) -> ConnectedUser:
-    try:
-        return paragon.user(user)
-    except ConfigurationError:
-        raise ConfigurationError("whose sync is it? Name the user: --user USER") from None
 
 
 def _user(paragon: Paragon, found: Overview) -> ConnectedUser:

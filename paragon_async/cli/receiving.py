@@ -20,8 +20,8 @@ from urllib.parse import quote
 import attrs
 
 from paragon_async.auth import Secret
+from paragon_async.cli import output
 from paragon_async.cli.address import Address
-from paragon_async.cli.outcome import plain
 from paragon_async.disk import SystemDisk
 from paragon_async.errors import ConfigurationError, ParagonError
 from paragon_async.webhooks import Inbox, Router, receiver, serving
@@ -125,13 +125,11 @@ def _announce(url: str, who: Secrets | None, *, quiet: bool) -> None:
         line = f"receiving webhooks at {url}{_PATH}/{quote(who.values[0].reveal(), safe='')}"
     else:
         line = f"receiving webhooks at {url}{_PATH}/<secret>, with the secret in {who.place}"
-    print(plain(line), file=sys.stderr, flush=True)
+    output.warn(line)
     if not quiet:
-        print(
+        output.note(
             f"to expose it, lead a tunnel or a proxy that has https to {url}, and enter its address "
             "with the same path as the webhook in Paragon's dashboard",
-            file=sys.stderr,
-            flush=True,
         )
 
 
@@ -170,7 +168,7 @@ class _Stderr(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f": {record.exc_info[1]}"
-        print(plain(_WHO.sub("", text)), file=sys.stderr, flush=True)
+        output.warn(_WHO.sub("", text))
 
 
 @contextmanager

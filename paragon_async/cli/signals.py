@@ -6,13 +6,14 @@ In between, the first one cancels the work, and the second one ends the process.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
+
+from paragon_async.cli.words import commands, says
 
 T = TypeVar("T")
 INTERRUPTED = "interrupted"
@@ -26,13 +27,14 @@ class Signals:
     """Heeds signals from `heed` to `release`; each that ends the process says *sentence* first.
 
     *number* is the signal that cancelled the work, *is_told* that the sentence was said already. In
-    a thread, where signals cannot be set, it does nothing.
+    a thread, where signals cannot be set, it does nothing. *as_json* is how it is said.
     """
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, *, as_json: bool = False) -> None:
         self.number: int | None = None
         self.is_told = False
         self._sentence = sentence
+        self._as_json = as_json
         self._cancel: Callable[[], object] | None = None
         self._before: dict[int, Any] = {}
 
@@ -50,6 +52,8 @@ class Signals:
 
     async def over(self, work: Coroutine[Any, Any, T]) -> T:
         """Do *work*; the first signal cancels it."""
+        import asyncio
+
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is not None:
             self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
@@ -74,11 +78,20 @@ class Signals:
             if os.isatty(2):
                 os.write(2, _SHOW_CURSOR.encode())
             if not self.is_told:
-                os.write(2, f"paragon-async: {self._sentence}\n".encode())
+                os.write(2, self._said(number).encode())
         os._exit(SIGNALLED + number)
+
+    def _said(self, number: int) -> str:
+        """Write the line by hand: nothing may be imported here, for an import may be half done."""
+        if not self._as_json:
+            return f"paragon-async: {self._sentence}\n"
+        status = SIGNALLED + number
+        return f'{{"level": "error", "message": "{self._sentence}", "status": {status}}}\n'
 
 
 def heed_early(arguments: Sequence[str]) -> None:
     """Heed signals while the command that *arguments* name is still being imported."""
-    goes_on = arguments[:1] == ["ingest"] and arguments[1:2] != ["status"]
-    Signals(GO_ON if goes_on else INTERRUPTED).heed()
+    command = commands(arguments)
+    goes_on = command[:1] == ["ingest"] and command[1:] not in (["status"], ["report"])
+    said = GO_ON if goes_on else INTERRUPTED
+    Signals(said, as_json=says(arguments, "--log-json")).heed()

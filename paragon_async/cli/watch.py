@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from paragon_async.cli.figures import Course, told
+from paragon_async.cli.output import note
+from paragon_async.cli.settings import now
 
 if TYPE_CHECKING:
     from paragon_async.ingest.values import Progress as Told
@@ -37,11 +39,15 @@ class Watch:
         if self._console is None or not (report.records or report.files or progress.in_flight):
             return
         self._course.note(progress)
-        if self._console.is_terminal:
+        if self._console.is_terminal and not now().log_json:
             self._draw(self._console, told(progress, self._course))
         elif time.monotonic() - self._told >= self._every:
             self._told = time.monotonic()
-            self._console.print(told(progress, self._course), markup=False)
+            line = told(progress, self._course)
+            if now().log_json:
+                note(line)
+            else:
+                self._console.print(line, markup=False)
 
     def end(self) -> None:
         """Take the bar away: what is printed next has the terminal for itself."""

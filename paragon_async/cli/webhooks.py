@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from paragon_async.cli.address import Address, listens, target
-from paragon_async.cli.ingest import named
+from paragon_async.cli.connect import named
+from paragon_async.cli.frame import group
 from paragon_async.cli.outcome import perform
 
 # Spelled out here, for the emulator is imported only when the command runs.
@@ -22,7 +21,7 @@ EVENTS = (
 )
 
 
-@click.group()
+@group()
 def webhooks() -> None:
     """Receive webhooks, or make a running emulator send them."""
 
@@ -78,16 +77,33 @@ def listen(
 @click.option("--sync", help="The sync's id.")
 @click.option("--user", help="The user's id, where several have a sync of this kind.")
 @click.option("--url", help="The emulator's URL.  [default: $PARAGON_BASE_URL, or port 4620]")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked of it, and ask nothing.")
 def trigger(
-    event: str, record: str | None, sync: str | None, user: str | None, url: str | None
+    event: str,
+    record: str | None,
+    sync: str | None,
+    user: str | None,
+    url: str | None,
+    *,
+    dry_run: bool,
 ) -> None:
-    """Send EVENT to the webhook that the emulator is configured with."""
+    """Send EVENT to the webhook that the emulator is configured with.
+
+    Only an emulator can be asked to: the service itself sends what happens, and nothing else.
+    """
     named = {"event": event, "record": record, "sync": sync, "user": user}
-    perform(_trigger(url, {key: value for key, value in named.items() if value is not None}))
+    asked = {key: value for key, value in named.items() if value is not None}
+    perform(_trigger(url, asked, dry_run=dry_run))
 
 
-async def _trigger(url: str | None, asked: dict[str, str]) -> None:
+async def _trigger(url: str | None, asked: dict[str, str], *, dry_run: bool) -> None:
+    from paragon_async.cli import output
+
+    if dry_run:
+        output.one({"would": "trigger", **asked})
+        output.note("nothing was sent: this is a dry run")
+        return
+    from paragon_async.cli.settings import now
     from paragon_async.emulator.remote import call
 
-    answer = await call(url, "POST", "/_emulator/events", asked)
-    print(f"queued {answer['queued']}: {json.dumps(answer['event'])}")
+    output.one(await call(url or now().base_url, "POST", "/_emulator/events", asked))

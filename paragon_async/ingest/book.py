@@ -48,7 +48,8 @@ class Book:
 
     async def receive(self, receipt: Receipt) -> None:
         """Note a content that is durable; its record stays suspect until its row is, too."""
-        await self._database.run(lambda db: statements.receive(db, self.number, [receipt]))
+        now = self._database.wall()
+        await self._database.run(lambda db: statements.receive(db, self.number, [receipt], now))
 
     async def is_empty(self) -> bool:
         """Tell whether nothing is known of any record, so that `look` would find none."""
@@ -60,7 +61,10 @@ class Book:
 
     async def commit(self, *batches: Batch) -> None:
         """Note what pages came to, all or nothing; the last cursor with it. No id is in two batches."""
-        await self._database.run(lambda db: statements.commit(db, self.number, self.feed, batches))
+        now = self._database.wall()
+        await self._database.run(
+            lambda db: statements.commit(db, self.number, self.feed, batches, now)
+        )
 
     async def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""
@@ -72,11 +76,13 @@ class Book:
 
     async def due(self) -> list[str]:
         """Return ids of letters that a run tries again by itself."""
-        return await self._database.run(lambda db: letters.due(db, self.number))
+        now = self._database.wall()
+        return await self._database.run(lambda db: letters.due(db, self.number, now))
 
     async def bury(self, dead: Sequence[DeadLetter]) -> None:
         """Note dead letters alone."""
-        await self._database.run(lambda db: letters.bury(db, self.number, dead))
+        now = self._database.wall()
+        await self._database.run(lambda db: letters.bury(db, self.number, dead, now))
 
     async def claim(self, id_: str) -> None:
         """Note that a record is said to be gone."""
@@ -117,7 +123,8 @@ class Book:
 
     async def delete(self, ids: Sequence[str], mark: Mark | None) -> None:
         """Note that records are gone from the destination."""
-        await self._database.run(lambda db: statements.delete(db, self.number, ids, mark))
+        now = self._database.wall()
+        await self._database.run(lambda db: statements.delete(db, self.number, ids, mark, now))
 
     async def places(self) -> Mapping[str, Place]:
         """Return the places of rows."""
@@ -140,13 +147,14 @@ class Book:
 
         They are dead letters until they come, so that nothing that stops on the way forgets them.
         """
+        now = self._database.wall()
 
         def work(db: sqlite3.Connection) -> list[str]:
             statements.drop_receipts(db, self.number, ids)
             # What lies there is not what it should be, whether or not it is fetched again.
             statements.intend(db, self.number, ids)
             owed = sorted({*ids, *places.lose(db, self.number, lost)})
-            letters.owe(db, self.number, owed)
+            letters.owe(db, self.number, owed, now)
             return owed
 
         return await self._database.run(work)

@@ -220,7 +220,10 @@ class Committer:
             await self.sink.settle()
         strays = [id_ for job in jobs for id_ in job.strays]
         strays += [e.id for e in entries if e.lost_its_content]
-        await self._remove(settled, strays)
+        has_removed = await self._remove(settled, strays)
+        if has_removed or not self.sink.settles:
+            # What a power cut brings back after the commit, nobody would look for.
+            await self.sink.settle()
         mark = await self.sink.write(rows, ()) if rows else None
         batch = Batch(
             rows=digests,
@@ -244,13 +247,15 @@ class Committer:
         )
         return _Group.of(jobs, entries, batch, len(rows) - of_entries)
 
-    async def _remove(self, settled: list[Entry], strays: list[str]) -> None:
-        """Let old contents go: the new ones are durable, and after the commit nobody comes back."""
-        for entry in settled:
-            if entry.receipt and (entry.known.receipt or entry.known.is_suspect):
+    async def _remove(self, settled: list[Entry], strays: list[str]) -> bool:
+        """Let old contents go, the new ones being durable; tell whether there were any."""
+        old = [e for e in settled if e.known.receipt or e.known.is_suspect]
+        for entry in old:
+            if entry.receipt:
                 await self.sink.remove(entry.id, entry.receipt.path)
         for id_ in strays:
             await self.sink.remove(id_)
+        return bool(old or strays)
 
     def _count(self, group: _Group) -> None:
         report = self.tally.report

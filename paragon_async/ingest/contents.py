@@ -27,10 +27,12 @@ from paragon_async.disk import OF_ONE_NAME
 from paragon_async.errors import (
     ApiError,
     AuthenticationError,
+    CertificateError,
     DecodeError,
     DestinationError,
     DownloadError,
     ParagonError,
+    RedirectRefusedError,
 )
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.sinks.protocol import Sink
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from paragon_async.ingest.state import State
 
 _log = logging.getLogger("paragon_async.ingest")
+# What can concern one content alone, though it looks as if it concerned them all.
+ELSEWHERE = (AuthenticationError, CertificateError, RedirectRefusedError)
 _LONGEST_REASON = 500
 _WITH_CONTENT = {"files", "tickets"}
 _PIPELINES = _WITH_CONTENT | {"contacts", "companies", "deals", "custom_objects"}
@@ -111,7 +115,7 @@ class Contents:
             subject.of(record)
         except DecodeError as error:
             return judge(error, record)
-        is_there = receipt and not is_old and Path(receipt.path).name == _name(record)
+        is_there = receipt and not is_old and Path(receipt.path).name == content_name(record)
         return Need.KEEP if is_there else Need.BRING
 
     def _is_wanted(self, record: Record) -> bool:
@@ -127,12 +131,15 @@ class Contents:
         try:
             return await self._bring(record, known, progress)
         except ParagonError as error:
+            if isinstance(error, ELSEWHERE):
+                # Of the provider, or of one host that it sent us to; or of the API, which tells now.
+                await self.user.syncs.status(self.sync_id)
             dead = judge(error, record)
             _log.warning("no content of %r, %r: %s", dead.id, dead.name, error)
             return Fetched(
                 dead=dead,
                 receipt=await self._left(record, known, error),
-                passing=error if error.retryable else None,
+                passing=error if dead.passing and dead.kind != "corrupt" else None,
             )
 
     async def _bring(self, record: Record, known: Known, progress: Progress | None) -> Fetched:
@@ -159,7 +166,7 @@ class Contents:
                 durability="none",
                 disk=self.state.disk,
             )
-            path = await self.sink.put(saved.path, record.id, _name(record))
+            path = await self.sink.put(saved.path, record.id, content_name(record))
         finally:
             # A sink that moved it left nothing: looking costs less than a hop to a thread.
             if _is_there(target):
@@ -181,13 +188,13 @@ class Contents:
         version = version_of(record.data)
         receipt = known.receipt
         if receipt and receipt.version == version and await self._is_true(known, receipt):
-            path = await self.sink.move(receipt.path, record.id, _name(record))
+            path = await self.sink.move(receipt.path, record.id, content_name(record))
             if path:
                 return Fetched(receipt=attrs.evolve(receipt, path=path))
         evidence = subject.of(record).evidence
         if not known.is_suspect or not evidence.digest or not evidence.size:
             return None
-        adopted = await self.sink.adopt(record.id, _name(record), evidence)
+        adopted = await self.sink.adopt(record.id, content_name(record), evidence)
         if adopted is None:
             return None
         return Fetched(
@@ -228,8 +235,6 @@ class Contents:
 def judge(error: ParagonError, record: Record) -> DeadLetter:
     """Return the dead letter that *error* makes of one record, or raise it: it concerns them all."""
     match error:
-        case AuthenticationError():
-            raise error
         case DestinationError():
             if error.errno not in OF_ONE_NAME:
                 raise error
@@ -240,6 +245,8 @@ def judge(error: ParagonError, record: Record) -> DeadLetter:
             kind = "corrupt"
         case DecodeError():
             kind = "shape"
+        case CertificateError() | RedirectRefusedError():
+            kind = "redirect"
         case _ if error.retryable:
             kind = "unreachable"
         case _:
@@ -249,8 +256,9 @@ def judge(error: ParagonError, record: Record) -> DeadLetter:
         name=label_of(record),
         kind=kind,
         reason=str(error)[:_LONGEST_REASON],
-        # A file that changed since its record was pulled is whole again with its next record.
-        passing=error.retryable or kind == "corrupt",
+        # A file that changed since its record was pulled is whole again with its next record, an
+        # account that the provider refuses is connected anew, and hosts are mended.
+        passing=error.retryable or kind in {"corrupt", "401", "redirect"},
     )
 
 
@@ -278,5 +286,6 @@ def _is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _name(record: Record) -> str:
+def content_name(record: Record) -> str:
+    """Return the name that a content has in a mirror."""
     return safe_name(subject.of(record).label or record.id, record.id)

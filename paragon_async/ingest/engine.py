@@ -54,7 +54,8 @@ from paragon_async.webhooks.router import Router
 MIB = 1 << 20
 _MOST_QUESTIONS = 100
 _LONGEST_WAIT = 300.0
-_MOST_DOUBLINGS = 16
+# Of the time that a service has been in trouble: so soon after its return it is asked again.
+_SHARE = 1 / 8
 # More records than these come cheaper by a pass over the feed.
 _MANY = 1000
 # So that the loop has pages to go on with while a commit is flushed.
@@ -235,12 +236,13 @@ class Ingest:
         A run begins *every* seconds, and as soon as one of *events* tells of this sync, but never
         within *pause* seconds of the last one: whoever can send events cannot cause more calls than
         that. A record that is said to be deleted is deleted when the feed says so, or when the API
-        answers 404 for it, at most a hundred questions a run; the claim is kept in the state until
-        then. To miss no event, call `hear` before the receiver serves.
+        answers 404 for it, at most a hundred questions a run, and one a minute for a record; the claim
+        is kept in the state until then. To miss no event, call `hear` before the receiver serves.
 
         A service that does not answer, or that is in trouble, is tried again after *pause* seconds,
-        then twice as many, up to five minutes; *on_error* hears of it, with the seconds. All else is
-        raised, as by `run`. The state stays held in between.
+        then again and again, after an eighth of the time that this has lasted, up to five minutes;
+        *on_error* hears of it, with the seconds. All else is raised, as by `run`. The state stays held
+        in between.
         """
         if not (0 < pause < math.inf and 0 < every < math.inf):
             raise ConfigurationError("every and pause are seconds, above 0")
@@ -249,7 +251,7 @@ class Ingest:
         with contextlib.suppress(ServerError, TransportError, RateLimitError):
             # A mistyped sync ends here, before anything is made; a service in trouble is waited for.
             await self._start()
-        failures = 0
+        since: float | None = None
         async with self._setup.state as state:
             book = await state.book(self.feed, self._setup.sink.identity)
             self._hints.begin(book)
@@ -258,15 +260,16 @@ class Ingest:
                     self._hints.begin_anew()
                     try:
                         report = await self.run()
-                        failures = 0
+                        since = None
                         if on_report:
                             on_report(report)
                         await self._confirm(book, on_report)
                     except ParagonError as error:
                         if not error.retryable:
                             raise
-                        wait = min(pause * 2**failures, _LONGEST_WAIT)
-                        failures = min(failures + 1, _MOST_DOUBLINGS)
+                        now = self._clock.monotonic()
+                        since = now if since is None else since
+                        wait = max(pause, min((now - since) * _SHARE, _LONGEST_WAIT))
                         if on_error:
                             on_error(error, wait)
                         await self._clock.sleep(wait)
@@ -282,16 +285,19 @@ class Ingest:
 
     async def _confirm(self, book: Book, on_report: Callable[[Report], None] | None) -> None:
         """Ask for records that are said to be gone; report when any of them was deleted."""
-        asked = await book.claims(_MOST_QUESTIONS)
+        clock, hints = self._clock.monotonic, self._hints
+        asked = await hints.due(book, clock(), _MOST_QUESTIONS)
         if not asked:
             return
+        hints.asked(asked, clock())
         failed: list[str] = []
         async with self._open("confirm") as run:
             await run.again(asked, failed)
             await run.delete(GONE)
             report = run.tally.report
-        if await book.settle_claims(asked, failed):
-            self._hints.wake()
+        await book.settle_claims(asked, failed)
+        if await hints.due(book, clock(), _MOST_QUESTIONS):
+            hints.wake()
         if report.deleted and on_report:
             on_report(report)
 

@@ -2,17 +2,20 @@
 
 Anybody who knows the address of a receiver can send anything. So an event of another sync or user is
 ignored; many events make one pull, and pulls have a pause between them; a delete is only ever a claim,
-kept in the state until the API's own answer settled it.
+kept in the state until the API's own answer settled it, and a record is asked for once a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from paragon_async.ingest.book import Book
 from paragon_async.ingest.values import Feed
 from paragon_async.webhooks.events import Event, RecordDeleted
 from paragon_async.webhooks.router import Router
+
+_ONCE_IN = 60.0
 
 
 class Hints:
@@ -24,6 +27,7 @@ class Hints:
         self._begun = asyncio.Event()
         self._book: Book | None = None
         self._routers: list[Router] = []
+        self._asked: dict[str, float] = {}
 
     def hear(self, router: Router) -> None:
         """Register with *router*, once."""
@@ -54,6 +58,16 @@ class Hints:
     def wake(self) -> None:
         """End the next wait at once: something is left to do."""
         self._changed.set()
+
+    async def due(self, book: Book, now: float, most: int) -> list[str]:
+        """Return at most so many of the records that are claimed to be gone, and may be asked for."""
+        self._asked = {one: at for one, at in self._asked.items() if now - at < _ONCE_IN}
+        claimed = await book.claims(most + len(self._asked))
+        return [one for one in claimed if one not in self._asked][:most]
+
+    def asked(self, records: Iterable[str], now: float) -> None:
+        """Let nobody make us ask for *records* again before a minute has passed."""
+        self._asked.update(dict.fromkeys(records, now))
 
     async def wait(self, seconds: float) -> None:
         """Wait for a hint, or for *seconds* to pass: webhooks get lost."""

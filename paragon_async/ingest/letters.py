@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Collection, Iterable
 
 from paragon_async.ingest import bulk
@@ -20,9 +19,8 @@ def heal(db: sqlite3.Connection, feed: int, ids: Iterable[str]) -> None:
     bulk.each(db, "DELETE FROM dead WHERE feed = ? AND id = ?", [(feed, id_) for id_ in ids])
 
 
-def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> None:
+def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter], now: float) -> None:
     """Note dead letters; one that is there already counts its attempts on."""
-    now = time.time()
     bulk.each(
         db,
         "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -32,17 +30,18 @@ def bury(db: sqlite3.Connection, feed: int, letters: Iterable[DeadLetter]) -> No
     )
 
 
-def owe(db: sqlite3.Connection, feed: int, ids: Collection[str]) -> None:
+def owe(db: sqlite3.Connection, feed: int, ids: Collection[str], now: float) -> None:
     """Note that contents or rows were found gone or altered: runs will bring them."""
     reason = "what was mirrored of it is gone or altered"
     bury(
         db,
         feed,
         [DeadLetter(id=id_, name=None, kind="damaged", reason=reason, passing=True) for id_ in ids],
+        now,
     )
 
 
-def due(db: sqlite3.Connection, feed: int) -> list[str]:
+def due(db: sqlite3.Connection, feed: int, now: float) -> list[str]:
     """Return the ids of letters that failed for passing reasons and are to be tried again.
 
     The first time at once, then after one minute, two, four, and so on, ten times in all.
@@ -50,7 +49,7 @@ def due(db: sqlite3.Connection, feed: int) -> list[str]:
     rows = db.execute(
         "SELECT id FROM dead WHERE feed = ? AND passing AND attempts < ? "
         "AND (attempts = 1 OR last_at + ? * (1 << attempts) <= ?) ORDER BY last_at, id",
-        (feed, _ATTEMPTS, _FIRST_WAIT, time.time()),
+        (feed, _ATTEMPTS, _FIRST_WAIT, now),
     )
     return [row[0] for row in rows]
 

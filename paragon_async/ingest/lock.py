@@ -23,6 +23,8 @@ except ModuleNotFoundError:  # pragma: no cover  # Windows: the epoch alone has 
     fcntl = None  # type: ignore[assignment]  # Windows has none
 
 
+# Through a link, what the holder writes of itself would replace what lies behind it.
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 # A holder writes its name just after it has the lock: one that has not yet is asked again.
 _ASKED, _BETWEEN = 20, 0.01
 
@@ -38,7 +40,7 @@ class Lock:
     def take(self) -> None:
         """Take the lock, or raise `StateHeldError` that names the holder."""
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            file = os.open(self._path, _OPEN, 0o600)
         except OSError as error:
             raise DestinationError(
                 f"cannot open {str(self._path)!r}: {error.strerror}", errno=error.errno

@@ -15,14 +15,13 @@ import attrs
 
 from paragon_async.client import ConnectedUser
 from paragon_async.errors import (
-    AuthenticationError,
     IngestError,
     NotFoundError,
     ParagonError,
     TransportError,
 )
 from paragon_async.ingest.book import Book
-from paragon_async.ingest.contents import judge
+from paragon_async.ingest.contents import ELSEWHERE, judge
 from paragon_async.ingest.groups import first
 from paragon_async.ingest.sinks.protocol import Sink
 from paragon_async.ingest.tally import Tally
@@ -117,7 +116,9 @@ async def _gather(
             except NotFoundError:
                 found.append(Record({"id": id_, "deleted": True}))
             except ParagonError as error:
-                if failed is not None and not isinstance(error, AuthenticationError):
+                if isinstance(error, ELSEWHERE):
+                    raise
+                if failed is not None:
                     failed.append(id_)
                     continue
                 if isinstance(error, TransportError) and not error.sent:

@@ -62,7 +62,7 @@ _STATE = Kind(
     version=VERSION,
     tables=_TABLES,
     mend="restore it, or move the whole mirror aside and ingest again",
-    mode=0o666,
+    mode=0o600,
     error=StateError,
 )
 

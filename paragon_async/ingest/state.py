@@ -17,6 +17,7 @@ from typing import Self
 
 import anyio
 
+from paragon_async.clock import Clock, SystemClock
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, IngestError
 from paragon_async.ingest.book import Book
@@ -35,7 +36,8 @@ class State:
     An `Ingest` that is given a path opens and closes the state by itself. Entering a state that is
     open already shares it. One process at a time may hold it: `StateHeldError` names the other.
     Raises `StateError`, changing nothing, for a damaged or foreign file, or one of a newer version.
-    *disk* and *connect* stand in for the machine's disk and SQLite, in tests.
+    *disk*, *connect*, *clock* and *database* stand in for the machine's disk, SQLite, time and
+    threads, in tests.
     """
 
     def __init__(
@@ -44,11 +46,15 @@ class State:
         *,
         disk: Disk | None = None,
         connect: Connect = connect,
+        clock: Clock | None = None,
+        database: type[Database] = Database,
     ) -> None:
         self.folder = Path(folder)
-        self.disk = disk or SystemDisk()
+        self.disk = disk or SystemDisk(within=self.folder)
         self._home = self.folder / HOME
         self._connect = connect
+        self._clock = clock or SystemClock()
+        self._opens = database
         self._lock = Lock(self._home / "lock")
         self._database: Database | None = None
         self._users = 0
@@ -104,7 +110,8 @@ class State:
 
     async def _open(self) -> None:
         await in_thread(self._prepare)
-        database = Database(self._home / "state.db", self.disk, self._connect)
+        path = self._home / "state.db"
+        database = self._opens(path, self.disk, self._connect, self._clock.wall)
         await database.open()
         self._database = database
 
@@ -119,18 +126,18 @@ class State:
     def _prepare(self) -> None:
         """Make the folders, take the lock, and drop what a killed run left on its way."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            made = self.disk.make_folder(self._home)
+            self.folder.mkdir(0o755, parents=True, exist_ok=True)
+            self.disk.make_folder(self._home)
             self._lock.take()
-            made |= self.disk.make_folder(self.spool)
+            self.disk.make_folder(self.spool)
             for name in self.disk.names(self.spool):
                 self.disk.unlink(self.spool / name)
             for name in self.disk.names(self._home):
                 if name.startswith("state.db.") and ".new" in name:
                     self.disk.unlink(self._home / name)
-            if made:
-                self.disk.sync_folder(self._home)
-                self.disk.sync_folder(self.folder)
+            # Each time: a run that made them can have been killed before it flushed their names.
+            self.disk.sync_folder(self._home)
+            self.disk.sync_folder(self.folder)
         except OSError as error:
             reason = error.strerror or str(error)
             raise DestinationError(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -113,9 +112,8 @@ def intents(db: sqlite3.Connection, feed: int) -> list[str]:
     return [row[0] for row in rows]
 
 
-def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> None:
+def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt], now: float) -> None:
     """Note contents that are durable."""
-    now = time.time()
     bulk.each(
         db,
         "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -127,7 +125,9 @@ def receive(db: sqlite3.Connection, feed: int, receipts: Iterable[Receipt]) -> N
     )  # fmt: skip
 
 
-def commit(db: sqlite3.Connection, number: int, feed: Feed, batches: Sequence[Batch]) -> None:
+def commit(
+    db: sqlite3.Connection, number: int, feed: Feed, batches: Sequence[Batch], now: float
+) -> None:
     """Apply batches: rows, letters, dooms and cursors, all or nothing. No id is in two of them."""
     mine = "SELECT 1 FROM feeds WHERE feed = ? AND project = ? AND user = ? AND sync = ?"
     if not db.execute(mine, (number, feed.project, feed.user, feed.sync)).fetchone():
@@ -136,7 +136,7 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batches: Sequence[Ba
     bulk.supersede(db, number, [id_ for ids in replaced for id_ in ids])
     bulk.keep(db, number, [(places.fill(db, number, b.mark), b.rows) for b in batches])
     for batch in batches:
-        _apply(db, number, batch)
+        _apply(db, number, batch, now)
     cursor = next((batch.cursor for batch in reversed(batches) if batch.cursor is not None), None)
     if cursor is not None:
         db.execute(
@@ -145,11 +145,11 @@ def commit(db: sqlite3.Connection, number: int, feed: Feed, batches: Sequence[Ba
         )
 
 
-def _apply(db: sqlite3.Connection, number: int, batch: Batch) -> None:
+def _apply(db: sqlite3.Connection, number: int, batch: Batch, now: float) -> None:
     """Apply what a batch changes beside rows and cursor; of most records nothing."""
-    receive(db, number, batch.receipts)
+    receive(db, number, batch.receipts, now)
     letters.heal(db, number, batch.healed)
-    letters.bury(db, number, batch.dead)
+    letters.bury(db, number, batch.dead, now)
     bulk.each(
         db,
         "UPDATE records SET doomed = NULL WHERE feed = ? AND id = ?",
@@ -165,7 +165,7 @@ def _apply(db: sqlite3.Connection, number: int, batch: Batch) -> None:
         db,
         "INSERT INTO records(feed, id, deleted_at, pass) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
         "SET pass = excluded.pass",
-        [(number, id_, time.time(), batch.pass_no) for id_ in batch.seen],
+        [(number, id_, now, batch.pass_no) for id_ in batch.seen],
     )
     drop_receipts(db, number, batch.strays)
     clear(db, number, batch.cleared)
@@ -204,11 +204,12 @@ def doomed(db: sqlite3.Connection, feed: int, limit: int, reason: str | None = N
     return [row[0] for row in rows]
 
 
-def delete(db: sqlite3.Connection, feed: int, ids: Sequence[str], mark: Mark | None) -> None:
+def delete(
+    db: sqlite3.Connection, feed: int, ids: Sequence[str], mark: Mark | None, now: float
+) -> None:
     """Note that records are gone from the destination: what is left of each is when."""
     places.fill(db, feed, mark)
     bulk.supersede(db, feed, ids)
-    now = time.time()
     keys = [(feed, id_) for id_ in ids]
     db.executemany(
         "UPDATE records SET deleted_at = ?, doomed = NULL, digest = NULL, place = NULL "

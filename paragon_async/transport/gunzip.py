@@ -44,3 +44,14 @@ class Gunzip:
         if self._members > _MOST_MEMBERS:
             raise MalformedAnswerError("the compressed body is made of too many members")
         self._member = zlib.decompressobj(_GZIP)
+
+
+def decoder(encoding: str) -> Gunzip | None:
+    """Return what decodes a body of this Content-Encoding, None for one that is as it is."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return Gunzip()
+        case _:
+            raise MalformedAnswerError("the body is in an encoding that was not asked for")

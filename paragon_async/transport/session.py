@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -30,8 +31,8 @@ from paragon_async.errors import (
     RedirectRefusedError,
     TimedOutError,
 )
-from paragon_async.transport import redirects
-from paragon_async.transport.gunzip import Gunzip
+from paragon_async.transport import idle, redirects
+from paragon_async.transport.gunzip import decoder
 from paragon_async.transport.pace import Pace
 from paragon_async.transport.protocols import Response, Timeouts
 from paragon_async.transport.wire import Request
@@ -48,6 +49,10 @@ class _LostError(Exception):
     """Stands for a lost connection where aiohttp would silently send the request again."""
 
 
+class _StrayError(_LostError):
+    """Stands for a connection that was given up before the request was written to it."""
+
+
 async def _send_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -62,10 +67,17 @@ async def _send_once(
 class _GuardedRequest(aiohttp.ClientRequest):
     """Refuses a pooled connection on which bytes came unasked: they would answer this request."""
 
+    _used: ClassVar[weakref.WeakSet[Any]] = weakref.WeakSet()
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        if conn.protocol is not None and conn.protocol.should_close:
-            conn.close()
-            raise aiohttp.ServerDisconnectedError("unsolicited data on an idle connection")
+        protocol = conn.protocol
+        if protocol is not None:
+            # What TLS says after its handshake waits on a new connection, and is no answer.
+            waits = protocol in self._used and idle.has_come(conn.transport)
+            if waits or protocol.should_close:
+                conn.close()
+                raise _StrayError
+            self._used.add(protocol)
         return await super().send(conn)
 
 
@@ -191,7 +203,7 @@ class AiohttpResponse:
         self._answer = answer
         self._pace = Pace(timeouts.slowest, timeouts.window)
         self._pending: Iterator[bytes] = iter(())
-        self._gunzip = _decoder(answer.headers.get("Content-Encoding", ""))
+        self._gunzip = decoder(answer.headers.get("Content-Encoding", ""))
         self._is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
         self._ended = False
 
@@ -220,6 +232,9 @@ class AiohttpResponse:
     async def next_chunk(self) -> bytes:
         """Return some decoded bytes, b"" at the end. Cancelling leaves the body where it was."""
         while True:
+            if self._gunzip:
+                # One read of a bomb decodes to a thousand pieces: others get their turn in between.
+                await asyncio.sleep(0)
             for piece in self._pending:
                 return piece
             if self._ended:
@@ -229,11 +244,11 @@ class AiohttpResponse:
                 self._ended = True
                 if self._gunzip:
                     self._gunzip.end()
+                elif not self.framed and self._was_reset():
+                    raise CutShortError("the connection was reset before the body's end")
             elif self._gunzip is None:
                 return data
             else:
-                # Decoding one read can fill many pieces: others get their turn in between.
-                await asyncio.sleep(0)
                 self._pending = self._gunzip.feed(data)
 
     async def read(self, limit: int) -> bytes:
@@ -246,6 +261,12 @@ class AiohttpResponse:
                 raise DecodeError("$", f"the answer is larger than {limit} bytes")
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _was_reset(self) -> bool:
+        """Tell whether a reset ended the body: without length or chunks aiohttp calls that an end."""
+        # Nothing public tells it, and a stand-in for aiohttp has no connection.
+        protocol = getattr(self._answer, "_protocol", None)
+        return protocol is not None and isinstance(protocol.exception(), OSError)
 
     async def _read(self) -> bytes:
         clock = asyncio.get_running_loop().time
@@ -295,16 +316,6 @@ def _headers(request: Request[Any], token: Secret | None) -> dict[str, str]:
     return headers
 
 
-def _decoder(encoding: str) -> Gunzip | None:
-    match encoding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip":
-            return Gunzip()
-        case _:
-            raise MalformedAnswerError("the body is in an encoding that was not asked for")
-
-
 def _host(url: str) -> str:
     _, host, port = redirects.origin(url)
     return f"{host}:{port}"
@@ -337,4 +348,5 @@ def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  
         case aiohttp.InvalidURL() | ValueError():
             return RedirectRefusedError("an address that cannot be read")
         case _:
-            return ConnectionFailedError(f"the connection to {host} was lost")
+            sent = not isinstance(error, _StrayError)
+            return ConnectionFailedError(f"the connection to {host} was lost", sent=sent)

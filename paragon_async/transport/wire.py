@@ -20,6 +20,7 @@ from paragon_async.errors import (
     AuthenticationError,
     BadRequestError,
     ConflictError,
+    DecodeError,
     NotFoundError,
     NotJsonError,
     PermissionDeniedError,
@@ -84,13 +85,21 @@ def decipher(request: Request[T], reply: Reply, *, now: float) -> T:
     if reply.status not in _SUCCESS:
         raise refusal(request, reply, now=now)
     if not reply.body.strip():
-        return request.reads(None)
+        return _of_nothing(request)
     try:
         value = request.parses(reply.body)
     except NotJsonError as error:
         kind = reply.headers.get("Content-Type", "no content type")
         raise NotJsonError("$", f"{error.problem}; the answer came as {kind}") from None
     return request.reads(value)
+
+
+def _of_nothing(request: Request[T]) -> T:
+    """Return what an empty answer means; where it means nothing, it can be one that was cut."""
+    try:
+        return request.reads(None)
+    except DecodeError:
+        raise NotJsonError("$", "not JSON (the answer is empty)") from None
 
 
 def refusal(request: Request[Any], reply: Reply, *, now: float) -> ApiError:
@@ -115,7 +124,7 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     *now* is our Unix time, used where the service sent no `Date`. Nonsense counts as absent.
     """
     value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", value):
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
         return float(value)
     moment = http_date(value)
     if moment is None:

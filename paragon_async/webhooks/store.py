@@ -197,9 +197,9 @@ def _attempted(database: sqlite3.Connection, work: Work[Any]) -> Any:
 
 def _locked(path: Path) -> int:
     """Hold the lock beside the file: the kernel lets go of it, however this process ends."""
-    file = os.open(
-        path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
+    # Never through a link: the number written below would replace what lies behind it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+    file = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

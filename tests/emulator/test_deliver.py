@@ -359,7 +359,8 @@ async def test_the_command_triggers_an_event(receiver):
     receiver.body = json.dumps({"queued": 1, "event": {"event": "record_updated"}}).encode()
     asked = ["trigger", "record_updated", "--record", "r1", "--url", receiver.base]
     done = await asyncio.to_thread(CliRunner().invoke, webhooks, asked)
-    assert (done.exit_code, done.output) == (0, 'queued 1: {"event": "record_updated"}\n')
+    assert done.exit_code == 0
+    assert json.loads(done.output) == {"queued": 1, "event": {"event": "record_updated"}}
     assert receiver.told == [{"event": "record_updated", "record": "r1"}]
 
 

@@ -58,8 +58,8 @@ def state(history):
     )
     db.execute("INSERT INTO places VALUES (1, 1, 'one', 0, 0, 0), (2, 1, 'two', 0, 0, 0)")
     bulk.keep_each(db, 1, [(n % 3 or None, {i: d}) for n, (i, d) in enumerate(batch.rows.items())])
-    statements._apply(db, 1, batch)
-    statements.delete(db, 1, deleted, None)
+    statements._apply(db, 1, batch, 0.0)
+    statements.delete(db, 1, deleted, None, 0.0)
     statements.intend(db, 1, intended)
     return closing(db)
 

@@ -58,6 +58,9 @@ LETTERS = [
     (said(RateLimitError, 429), "429", True),
     (said(ServerError, 503), "503", True),
     (said(ServerError, 501), "501", False),
+    (said(AuthenticationError, 401), "401", True),
+    (CertificateError("x"), "redirect", True),
+    (RedirectRefusedError("x"), "redirect", True),
     (DownloadError("another hash"), "corrupt", True),
     (DestinationError("name", errno=None), "name", False),
     (DestinationError("name", errno=errno.ENAMETOOLONG), "name", False),
@@ -73,10 +76,7 @@ LETTERS = [
     (MalformedAnswerError("x"), "unreachable", True),
 ]
 RAISED = [
-    said(AuthenticationError, 401),
     *(DestinationError("x", errno=n) for n in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EMFILE)),
-    CertificateError("x"),
-    RedirectRefusedError("x"),
     SinkError("x"),
     StateHeldError("x", holder="y"),
 ]  # fmt: skip
@@ -139,9 +139,22 @@ async def test_a_content_that_is_refused(quick, sync_id, mirror, folder, emulato
     assert asked(emulator) == count
 
 
+async def test_a_content_whose_provider_refuses_us(quick, sync_id, mirror, folder, emulator):
+    """401 on a content alone is the provider's word: a letter, all else is mirrored, and it passes."""
+    emulator.fault(path=await path_of(quick, sync_id, "hello.txt"), status=401, times=None)
+    report = await ingest(quick, sync_id, mirror).run()
+    assert (report.records, report.files, report.dead_letters) == (7, 3, 1)
+    assert letters(mirror) == [("hello.txt", "401", 1)]
+    emulator.faults.clear()
+    assert (await ingest(quick, sync_id, mirror).run()).dead_letters == 0
+    assert contents(mirror) == source(folder)
+
+
 async def test_a_token_that_is_refused(quick, sync_id, mirror, folder, emulator):
-    """401 on a content stops the run; the cursor stays, nothing is buried, the next run completes."""
+    """401 on all that is asked stops the run: the cursor stays, nothing is buried, the next completes."""
+    await path_of(quick, sync_id, "hello.txt")
     emulator.fault(path="*/content", status=401, times=None)
+    emulator.fault(path=f"*/syncs/{sync_id}", skip=1, status=401, times=None)
     with pytest.raises(AuthenticationError):
         await ingest(quick, sync_id, mirror).run()
     assert letters(mirror) == [] and cursor(mirror) is None
@@ -286,6 +299,29 @@ async def test_a_rename_costs_no_content(user, sync_id, mirror, folder, emulator
     line = rows(mirror)["welcome.txt"]
     assert (mirror / line["_file"]).read_bytes() == b"hello"
     assert (await ingest(user, sync_id, mirror).verify(fetch=False)).is_good
+
+
+@pytest.mark.parametrize("durability", ["file", "batch"])
+async def test_an_old_content_is_gone_for_good(user, sync_id, mirror, folder, emulator, durability):
+    """An old content that was removed is flushed away before its record is forgotten as a suspect."""
+
+    def run(disk):
+        sink = FolderSink(mirror, durability=durability, disk=disk)
+        return Ingest(user, sync_id, sink, State(mirror, disk=disk)).run()
+
+    disk = ScriptedDisk()
+    await run(disk)
+    assert "sync_all" not in [m for m, _ in disk.calls] or durability == "batch"
+    (folder / "hello.txt").rename(folder / "welcome.txt")
+    await emulator.refresh()
+    (folder / "welcome.txt").write_text("welcome")
+    await emulator.refresh()
+    disk.calls.clear()
+    await run(disk)
+    calls = disk.named("unlink", "sync_all", "append")
+    after = calls[calls.index(("unlink", "hello.txt")) :]
+    rows_are_written = [name.endswith(".jsonl") for _, name in after].index(True)
+    assert ("sync_all", mirror.name) in after[:rows_are_written]
 
 
 async def test_a_rename_whose_file_is_gone_is_fetched(user, sync_id, mirror, folder, emulator):

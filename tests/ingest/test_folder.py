@@ -521,6 +521,15 @@ async def test_a_folder_that_was_made_in_vain_is_flushed_later(mirror, brought):
     assert ("sync_folder", "files") in disk.named("sync_folder")
 
 
+async def test_folders_that_a_killed_run_made_are_flushed(mirror):
+    """Folders that are there already can be too new to last: every opening flushes their names."""
+    for name in ("files", "records"):
+        (mirror / name).mkdir(parents=True)
+    disk = ScriptedDisk()
+    await FolderSink(mirror, disk=disk).open(1, {})
+    assert disk.named("sync_folder")[:2] == [("sync_folder", mirror.name), ("sync_folder", "files")]
+
+
 async def test_a_page_is_flushed_at_once(mirror, brought):
     """With `batch`, nothing is flushed by itself, and all of it once by `settle`; then nothing more."""
     disk = ScriptedDisk()

@@ -11,6 +11,7 @@ import pytest
 
 from paragon_async.errors import DestinationError, IngestError, SinkError, StateHeldError
 from paragon_async.ingest import DeadLetter, Feed, FolderSink, Ingest, State
+from tests.fakes import FakeClock
 from tests.ingest.fakes import ScriptedDisk, ask, contents, ingest, source
 
 FEED = Feed(project="p", user="u", sync="s")
@@ -49,6 +50,14 @@ async def test_a_disk_that_refuses_the_opening(tmp_path, method):
     assert caught.value.errno == disk.number
     async with State(tmp_path) as state:
         assert os.listdir(state.spool) == []
+
+
+async def test_what_a_killed_opening_made_is_flushed_by_the_next(tmp_path):
+    """Folders that are there already can be too new to last: every opening flushes their names."""
+    (tmp_path / ".paragon" / "tmp").mkdir(parents=True)
+    disk = ScriptedDisk()
+    async with State(tmp_path, disk=disk):
+        assert [name for _, name in disk.named("sync_folder")][:2] == [".paragon", tmp_path.name]
 
 
 async def test_entering_again_shares(tmp_path):
@@ -185,6 +194,20 @@ async def test_two_ingests_by_path(user, sync_id, tmp_path, folder):
     (refused,) = [o for o in outcomes if isinstance(o, Exception)]
     assert isinstance(refused, StateHeldError) and f"process {os.getpid()} " in refused.holder
     assert contents(tmp_path / "mirror") == source(folder)
+
+
+async def test_letters_come_due_by_the_clock_that_is_given(tmp_path):
+    """A letter that failed twice is due again after a minute of the state's own clock."""
+    clock = FakeClock()
+    letter = DeadLetter(id="r", name=None, kind="503", reason="no", passing=True)
+    async with State(tmp_path, clock=clock) as state:
+        book = await state.book(FEED, "folder:x")
+        await book.bury([letter])
+        assert await book.due() == ["r"]
+        await book.bury([letter])
+        assert await book.due() == []
+        await clock.sleep(61)
+        assert await book.due() == ["r"]
 
 
 async def test_runs_are_noted(user, sync_id, tmp_path):

@@ -30,7 +30,7 @@ class Rumour:
         self._sync = drive.emulator.world.find(drive.sync_id, None, None)
         self._last, self._held = 0, []
         self.events = self.lies = self.broken = self.twice = 0
-        self.forged, self.refused = set(), set()
+        self.forged, self.refused, self.acceptable = set(), set(), set()
 
     def told(self, living, share):
         """Return a round's posts, shuffled; a third of them is held back for the next."""
@@ -72,6 +72,8 @@ class Rumour:
 
     def _numbered(self, event, path=RIGHT, status=200):
         number = f"{self._dice.getrandbits(60):x}"
+        if status == 200:
+            self.acceptable.add(number)
         body = json.dumps({**event, "metadata": {"number": number}}).encode()
         return Post(body, path, status, number)
 

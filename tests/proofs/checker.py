@@ -2,18 +2,22 @@
 
     whole(…)     after a run that said it is done: files, receipts, rows, cursor, spool
     midway(…)    at any instant, also just after a kill: nothing partial, nothing promised too much
+    clean(…)     after anything at all: no task, no thread and no open file that was not there before
 
 The state is read from a copy, so that looking at it changes nothing. Source: failures.md R2.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import hashlib
 import json
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections import defaultdict
 from pathlib import Path
 
@@ -249,3 +253,42 @@ def _nothing_beside(mirror, *, swept):
     if swept:
         assert not list((mirror / ".paragon" / "tmp").iterdir())
         assert not list((mirror / ".paragon").glob("*.new"))
+
+
+@attrs.frozen
+class Standing:
+    """The tasks and threads that are there before something is tried."""
+
+    tasks: set
+    threads: set
+
+    @classmethod
+    def now(cls):
+        return cls(asyncio.all_tasks(), set(threading.enumerate()))
+
+
+async def clean(before, *folders):
+    """Assert that nothing is left: no task, no thread, no open file or database below *folders*.
+
+    Idle workers of the loop's own pool are not counted: they end with their loop. Connections are
+    counted by who accepts them.
+    """
+    for _ in range(20):  # what is closed says so to the loop, and is gone some turns later
+        await asyncio.sleep(0)
+    gc.collect()
+    left = asyncio.all_tasks() - before.tasks - {asyncio.current_task()}
+    assert not left, f"tasks are left: {left}"
+    threads = {each.name for each in set(threading.enumerate()) - before.threads}
+    assert not {name for name in threads if not name.startswith("asyncio_")}, threads
+    assert not open_below(*folders)
+
+
+def open_below(*folders):
+    """Return the files below *folders* that this process has open, where the system tells."""
+    found = []
+    for link in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            path = str(link.readlink())
+            if any(path.startswith(f"{folder}/") for folder in folders):
+                found.append(path)
+    return found

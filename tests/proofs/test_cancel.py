@@ -13,85 +13,20 @@ import threading
 from contextlib import contextmanager
 
 import aiohttp
-import anyio
 import attrs
 import pytest
 
 from paragon_async import Paragon
-from paragon_async.disk import SystemDisk
-from paragon_async.emulator import Emulator
 from paragon_async.ingest import FolderSink, Ingest, State
 from tests.conftest import PROJECT
 from tests.proofs import checker
+from tests.proofs.served import Served
+from tests.proofs.sweeping import CountingDisk, Loop, by_cancel, by_scope, by_timeout
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 POINTS = 150  # of each sweep; one with fewer steps has them all
 FEW = 12
 FILES = 6
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """Does something at the k-th time that anything is given to it to be done soon."""
-
-    steps = 0
-    at = math.inf
-    act = None
-
-    def watch(self, at, act):
-        self.steps, self.at, self.act = 0, at, act
-
-    def call_soon(self, callback, *args, context=None):
-        handle = super().call_soon(callback, *args, context=context)
-        self.steps += 1
-        if self.steps == self.at:
-            super().call_soon(self.act)
-        return handle
-
-
-class Served:
-    """An emulator in a thread and a loop of its own."""
-
-    def __init__(self, source, key):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.emulator = Emulator(source, settle=0, rescan=0, project_id=PROJECT, signing_key=key)
-        self.run(self.emulator.start())
-
-    def run(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
-
-    def close(self):
-        self.run(self.emulator.aclose())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-
-class CountingDisk:
-    """The machine's disk; it knows which calls are under way, and which files are open."""
-
-    def __init__(self):
-        self.busy, self.open = 0, 0
-        self._lock, self._disk = threading.Lock(), SystemDisk()
-
-    def __getattr__(self, name):
-        work = getattr(self._disk, name)
-
-        def call(*args):
-            with self._lock:
-                self.busy += 1
-                self.open -= name == "close"
-            try:
-                found = work(*args)
-            finally:
-                with self._lock:
-                    self.busy -= 1
-            with self._lock:
-                self.open += name in {"create", "append"}
-            return found
-
-        return call
 
 
 @attrs.define(eq=False)
@@ -121,7 +56,7 @@ class Bench:
         """Run an ingest that is cancelled at its step *at*; tell whether it was."""
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(way(self.ingest(mirror).run(), at))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await asyncio.wait([task])
         loop.watch(math.inf, None)
         was_cancelled = task.result()
@@ -139,7 +74,7 @@ class Bench:
 
     async def completed(self, mirror):
         """Run it once more, untouched: then the mirror is the source."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert (await self.ingest(mirror).run()).dead_letters == 0
         await checker.whole(self.drive, mirror)
         assert not self.complaints, self.complaints
@@ -155,40 +90,6 @@ class Bench:
     async def looked(self):
         self.served.run(self.served.emulator.refresh())
         await self.versions.note(self.drive)
-
-
-async def by_cancel(work, at):
-    """Cancel the task itself; what it was told it must not swallow."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    told = []
-    loop.watch(at, lambda: told.append(task.cancel()))
-    await asyncio.wait([task])
-    assert task.cancelled() == (told == [True])
-    if not task.cancelled():
-        task.result()
-    return task.cancelled()
-
-
-async def by_timeout(work, at):
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(None) as limit:
-            done = asyncio.ensure_future(work)
-            # A limit that was left cannot be moved any more.
-            loop.watch(at, lambda: done.done() or limit.reschedule(loop.time()))
-            await done
-    except TimeoutError:
-        return True
-    return False
-
-
-async def by_scope(work, at):
-    loop = asyncio.get_running_loop()
-    with anyio.move_on_after(math.inf) as scope:
-        loop.watch(at, scope.cancel)
-        await work
-    return scope.cancelled_caught
 
 
 @contextmanager
@@ -212,7 +113,7 @@ def bench_of(tmp_path, key, durability):
                 )
                 user = client.user("user-1")
                 sync = await user.syncs.enable("googledrive", "files")
-                await user.syncs.wait_until_idle(sync.id, timeout=10)
+                await user.syncs.wait_until_idle(sync.id, timeout=120)
                 drive = checker.Drive(source, served.emulator, user, sync.id)
                 bench = Bench(drive, session, tmp_path, served, durability)
                 loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from tests.proofs import checker
 KILLS = int(os.environ.get("PARAGON_KILLS", "104"))
 CASES = [("file", False), ("file", True), ("batch", False), ("batch", True)]
 EACH = -(-KILLS // len(CASES))
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(120 + 3 * EACH)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(300 + 6 * EACH)]
 CONCURRENCY = 4
 PAGE = 40
 FILES = 400
@@ -97,7 +97,7 @@ async def drive(tmp_path, signing_key):
     ):
         user = client.user("user-1")
         sync = await user.syncs.enable("googledrive", "files")
-        await user.syncs.wait_until_idle(sync.id, timeout=30)
+        await user.syncs.wait_until_idle(sync.id, timeout=120)
         emulator.fault(path="*/content", times=None, delay=0.01)
         yield checker.Drive(source, emulator, user, sync.id)
 

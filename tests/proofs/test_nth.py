@@ -22,7 +22,7 @@ from paragon_async.ingest import FolderSink, Ingest, State
 from tests.conftest import PROJECT
 from tests.proofs import checker
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 CONCURRENCY = 2
 FILES = {"both": b"both", "edited": b"old", "goes": b"goes", "named": b"named", "stays": b""}
 
@@ -156,7 +156,7 @@ class Scene:
             page_size=3,
             fuse=None,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await ingest.run()
 
     async def broken(self, mirror, trouble):
@@ -200,7 +200,7 @@ async def make_scene(tmp_path, signing_key):
             client = Paragon(base_url=emulator.url, retry=retry, **identity)
             user = (await stack.enter_async_context(client)).user("user-1")
             sync = await user.syncs.enable("googledrive", "files")
-            await user.syncs.wait_until_idle(sync.id, timeout=10)
+            await user.syncs.wait_until_idle(sync.id, timeout=120)
             scene = Scene(checker.Drive(source, emulator, user, sync.id), tmp_path, durability)
             await scene.before()
             return scene
@@ -269,6 +269,7 @@ async def test_whichever_disk_operation_fails_the_next_run_completes(make_scene,
 
 SQLITE = {
     "once full, file": ("database or disk is full", "SQLITE_FULL", False, "file"),
+    "once busy, batch": ("database is locked", "SQLITE_BUSY", False, "batch"),
     "lasting broken, batch": ("disk I/O error", "SQLITE_IOERR_WRITE", True, "batch"),
 }
 

@@ -407,10 +407,10 @@ async def test_another_access_log(inbox, router, caplog):
 
 async def test_a_quiet_log(receiving, caplog):
     """Where nobody reads the access log nothing is written for it."""
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "paragon_async.webhooks.access"):
         async with receiving() as url:
             await post(url, PLACE, event())
-    assert not AccessLogger(logging.getLogger("paragon_async.webhooks.access"), "").enabled
+        assert not AccessLogger(logging.getLogger("paragon_async.webhooks.access"), "").enabled
     assert caplog.records == []
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from paragon_async.clock import Clock, SystemClock
 from paragon_async.disk import Disk, SystemDisk
 from paragon_async.download import Evidence
 from paragon_async.errors import ConfigurationError, DestinationError
@@ -49,7 +50,7 @@ class FolderSink:
     Raises `DestinationError` when the disk refuses a content, `SinkError` when it refuses rows. Links
     are never followed out of the mirror. A content that was downloaded to another file system is
     copied, beside the mirror's files first. Raises `ConfigurationError` for another *durability* or
-    format of *records*.
+    format of *records*. *disk* and *clock* stand in for the machine's, in tests.
     """
 
     contents = True
@@ -61,6 +62,7 @@ class FolderSink:
         durability: Durability = "file",
         records: Format = "jsonl",
         disk: Disk | None = None,
+        clock: Clock | None = None,
     ) -> None:
         _check("durability", durability, Durability)
         _check("records", records, Format)
@@ -68,7 +70,7 @@ class FolderSink:
         self.identity = f"folder:{path_of(folder)}"
         self.settles = durability == "batch"
         self._format = records
-        self._disk = disk or SystemDisk()
+        self._disk = disk or SystemDisk(within=self.folder)
         self._files = self.folder / "files"
         self._records = self.folder / "records"
         self._spool = self.folder / ".paragon-spool"  # of contents from another file system
@@ -76,7 +78,7 @@ class FolderSink:
         self._segments: Segments = self._rows(0)
         self.batch_rows = self._segments.batch_rows
         self._unsettled = False
-        self._inline = Inline()
+        self._inline = Inline(clock=(clock or SystemClock()).monotonic)
         self._copies = False  # what is put lies on another file system
         self._fresh: set[Path] = set()  # folders of records whose own names are not yet flushed
 
@@ -180,12 +182,11 @@ class FolderSink:
         return not rows and not self._disk.names(self._files)
 
     def _prepare(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        made = self._disk.make_folder(self._files)
-        made |= self._disk.make_folder(self._records)
-        if made:
-            self._disk.sync_folder(self.folder)
-        # Folders of records that a run made and was killed before it flushed their names.
+        self.folder.mkdir(0o755, parents=True, exist_ok=True)
+        self._disk.make_folder(self._files)
+        self._disk.make_folder(self._records)
+        # Each time: a run that made them can have been killed before it flushed their names.
+        self._disk.sync_folder(self.folder)
         self._disk.sync_folder(self._files)
 
     def _sweep(self) -> None:
