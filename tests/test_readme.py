@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
+from paragon_async.cli.exits import MEANING
+from paragon_async.cli.root import cli
 from paragon_async.ingest import FolderSink, Ingest
 from tests.emulator.asker import token
 from tests.ingest.fakes import contents, source
@@ -206,3 +210,38 @@ async def test_own_tests(folder):
     example = loaded("In tests of your own")["test_something"]
     assert inspect.iscoroutinefunction(example)
     assert await example(folder) is None
+
+
+def test_promises_name_tests_that_are_there():
+    """Each promise of the page names files, and each file is there."""
+    (table,) = re.findall(r"## What is promised\n(.*?)\n## ", README, re.DOTALL)
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 15
+    for row in rows:
+        named = re.findall(r"`(tests/[^`]+)`", row)
+        assert named, row
+        assert all((Path(__file__).parent.parent / name).is_file() for name in named), row
+
+
+def test_the_table_of_exit_statuses():
+    """The page shows each status with the meaning that the command gives."""
+    for status, meaning in MEANING.items():
+        assert f"| {int(status)} | {meaning} |" in README
+
+
+async def test_the_lines_of_the_command(emulator, user, sync_id, folder, tmp_path, monkeypatch):
+    """Each line of the section about the command runs, and ends with 0."""
+    monkeypatch.chdir(tmp_path)
+    record = [r.id async for r in user.records.pull(sync_id) if r.data["name"] == "hello.txt"]
+    (code,) = re.findall(r"## The command\n.*?```bash\n(.*?)```", README, re.DOTALL)
+    lines = code.replace("$SYNC", sync_id).replace("$RECORD", record[0]).splitlines()
+    assert len(lines) >= 7
+    for line in lines:
+        command, *words = shlex.split(line)
+        assert command == "paragon-async"
+        runner = CliRunner(env=emulator.environ)
+        done = await asyncio.to_thread(runner.invoke, cli, words)
+        assert done.exit_code == 0, (line, done.output)
+    assert {"files.parquet", "files.cursor", "pdfs", "mirror"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
