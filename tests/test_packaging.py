@@ -53,7 +53,7 @@ def test_exceptions_carry_their_reason():
         "cloud",
         "watch",
         "otel",
-        "fuzz",
+        "release",
         "test",
         "bench",
         "dev",

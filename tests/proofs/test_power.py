@@ -25,6 +25,7 @@ import attrs
 import pytest
 
 from paragon_async import Paragon
+from paragon_async.disk import SystemDisk
 from paragon_async.emulator import Emulator
 from tests.conftest import PROJECT
 from tests.proofs import checker
@@ -211,7 +212,7 @@ async def test_what_was_reported_as_saved_is_there_after_a_power_cut(
     for number in range(EACH):
         folder = machine.volume.root / f"downloads {number}"
         folder.mkdir()
-        os.sync()
+        SystemDisk().sync_folder(folder.parent)
         wish = {"work": work, "durability": durability, "honest": True, "folder": str(folder)}
         await machine.run(wish, FILES // 2)
         assert not machine.wrong()
@@ -252,7 +253,7 @@ async def test_downloads_to_a_disk_that_does_not_flush_are_found_out(
     while not found and machine.cuts < AT_MOST:
         folder = machine.volume.root / f"downloads {machine.cuts}"
         folder.mkdir()
-        os.sync()
+        SystemDisk().sync_folder(folder.parent)
         wish = {"work": work, "durability": durability, "honest": False, "folder": str(folder)}
         await machine.run(wish, FILES)
         found = len(machine.wrong())

@@ -82,5 +82,5 @@ def refusal(room):
             volume.cut()
     except (OSError, subprocess.CalledProcessError) as error:
         why = getattr(error, "stderr", None) or str(error)
-        return f"power cuts need a loop device that can be mounted: {why.strip()}"
+        return f"power cuts need a loop device that can be mounted: {why.splitlines()[0]}"
     return None
