@@ -113,6 +113,7 @@ async def save(
     record_id: str | None = None,
     disk: Disk | None = None,
     inline: Inline | None = None,
+    complete: Callable[[Saved], None] | None = None,
 ) -> Saved:
     """Store a file at *target*, replacing what is there only when the new file is complete.
 
@@ -121,13 +122,15 @@ async def save(
     power cut once this returns; with `none` the caller sees to that, and *inline*, if given, finishes
     small files. Without *sha256* only the hash that the evidence names is computed. Raises
     `DownloadError` when the disk refuses or the evidence contradicts. On any error the part file is
-    removed and the old file stays; cancelled, too, unless the new one is being given its name already.
+    removed and the old file stays; cancelled, too, unless the new one is being given its name already:
+    then *complete*, if given, hears of it.
     """
     algorithms = {"sha256"} if sha256 else set()
     if evidence.digest and evidence.algorithm:
         algorithms.add(evidence.algorithm)
     part = Part(target, algorithms, disk)
     facts = _Facts()
+    stored: list[Saved] = []
     try:
         rest = await _receive(fetch, part, evidence, facts, again, progress)
 
@@ -136,7 +139,7 @@ async def save(
             digests = part.digests()
             verified_by = judge(evidence, facts.framed, part.size, digests)
             part.commit(durable=durability == "file")
-            return Saved(
+            saved = Saved(
                 path=part.target,
                 size=part.size,
                 sha256=digests.get("sha256"),
@@ -144,12 +147,17 @@ async def save(
                 verified_by=verified_by,
                 record_id=record_id,
             )
+            stored.append(saved)
+            return saved
 
         # To flush is to wait for a device, which is never done in the loop.
         if inline and durability == "none" and part.size + sum(map(len, rest)) <= _SMALL:
             return await inline.run(finish)
         return await in_thread(finish)
     except BaseException:
+        if complete:
+            for saved in stored:
+                complete(saved)
         await part.abandon()
         raise
 

@@ -670,3 +670,11 @@ def test_lines_where_there_is_no_terminal():
             watch.tell(at(40, 4.0, "c", files=1))
         assert shown.getvalue().count("\n") == lines
     assert "\x1b" not in shown.getvalue()
+
+
+async def test_a_command_that_is_nearly_one(call, mirror):
+    """A near miss of a command is told as one, not taken for a sync that lacks its folder."""
+    done = await call("statsu", mirror)
+    assert done.exit_code == 2
+    assert "did you mean `paragon-async ingest status`?" in done.stderr
+    assert "Missing option '--to'" in (await call("sync-1", "--user", "user-1")).stderr

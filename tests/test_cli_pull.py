@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import json
 
 import attrs
@@ -227,3 +228,44 @@ def test_values_are_found_and_shown():
     assert cell(None) == "" and cell(True) == "true" and cell(1.5) == "1.5"
     assert cell("é\n") == "é\n" and cell({"a": [1]}) == '{"a":[1]}'
     assert columns_of([Record({"id": "1"}), Record({"x": 1})]) == ["id", "x", "deleted"]
+
+
+def test_a_parquet_file_that_is_left_says_nothing(tmp_path):
+    """A pull to Parquet that is interrupted, or whose disk is full, leaves no file and no traceback."""
+    from paragon_async.cli.parquet import Parquet
+    from paragon_async.cli.whole import Whole
+
+    for size in (1, 20_000):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            Parquet(Whole(tmp_path / "records.parquet", replaces=False), None) as form,
+        ):
+            form.write([Record({"id": str(number)}) for number in range(size)])
+            raise KeyboardInterrupt
+        # What it wrote with is collected here: then pyarrow would close the file once more.
+        del form
+        gc.collect()
+    assert not [*tmp_path.iterdir()]
+
+
+async def test_a_cursor_that_cannot_be_kept_is_told(pull, tmp_path):
+    """Where the cursor's file cannot be written, the cursor stands on standard error: nothing is lost."""
+    done = await pull("--cursor", tmp_path / "none" / "cursor")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (3, 7)
+    cursor = cursor_in(done.stderr.partition("\n")[0])
+    rest = await pull("--after", cursor)
+    assert (rest.exit_code, rest.stdout) == (0, "")
+
+
+def test_a_person_sees_names_of_contacts():
+    """A record without a name of a file is shown with the name that it has."""
+    from paragon_async.cli.formats import _row
+
+    named = [
+        {"fullName": "Ada King"},
+        {"firstName": "Ada", "lastName": "King"},
+        {"lastName": "King"},
+    ]
+    assert [_row(Record({"id": "1", **data}))["name"] for data in named] == ["Ada King"] * 2 + [
+        "King"
+    ]

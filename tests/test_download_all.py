@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 import time
 
 import pytest
@@ -302,6 +303,41 @@ async def test_all_that_lies_there_was_told(tmp_path, durability, nothing_left):
             told.append(saved.path.name)
             await asyncio.sleep(0.002)
     assert sorted(told) == sorted(os.listdir(tmp_path))
+
+
+class Waiting(SystemDisk):
+    """A disk that gives a file its name only when the failure of another is under way."""
+
+    def __init__(self):
+        super().__init__()
+        self.failing = threading.Event()
+
+    def replace(self, path, target):
+        self.failing.wait(5)
+        # As long as the others may be cancelled meanwhile.
+        time.sleep(0.1)
+        super().replace(path, target)
+
+
+@pytest.mark.parametrize("durability", ["file", "batch"])
+async def test_what_is_complete_when_another_fails_was_told(tmp_path, durability):
+    """A file that gets its name while a failure ends the loop is among those that are told."""
+    disk = Waiting()
+
+    def answered(request):
+        if "gone" in request.path:
+            disk.failing.set()
+            return FakeResponse(404)
+        return FakeResponse(200, chunks=[b"x" * 300_000], length=300_000)
+
+    made, _ = records(answered)
+    told = []
+    with pytest.raises(NotFoundError):
+        async for saved in made.download_all(
+            S, ["r1", "r2", "gone"], tmp_path, concurrency=3, durability=durability, disk=disk
+        ):
+            told.append(saved.path.name)
+    assert sorted(told) == sorted(os.listdir(tmp_path)) and len(told) == 2
 
 
 async def test_an_async_listener(made, tmp_path):

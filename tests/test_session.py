@@ -267,7 +267,7 @@ async def test_a_stray_that_the_loop_did_not_see():
             peer.reply(path)
             if path == b"/1":
                 computed.wait(20)
-                peer.send(framed(b"stray"))
+                peer.deliver(framed(b"stray"))
                 sent.set()
 
     with hostile(script) as server:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from paragon_async.download import Saved
 
 Source = Iterable[object] | AsyncIterable[object]
+Complete = Callable[["Saved"], None]
 OnError = Callable[[object, ParagonError], Awaitable[None] | None]
 _END = object()
 _PASSED_OVER = 20
@@ -43,7 +44,7 @@ _PASSED_OVER = 20
 
 async def crew(
     source: Source,
-    one: Callable[[Subject], Awaitable[Saved]],
+    one: Callable[[Subject, Complete], Awaitable[Saved]],
     *,
     concurrency: int,
     settle: Callable[[], Awaitable[None]] | None,
@@ -110,7 +111,7 @@ class _Work:
     def __init__(
         self,
         source: Source,
-        one: Callable[[Subject], Awaitable[Saved]],
+        one: Callable[[Subject, Complete], Awaitable[Saved]],
         concurrency: int,
         on_error: OnError | None,
     ) -> None:
@@ -189,7 +190,8 @@ class _Work:
 
     async def _try(self, record: object, item: Subject) -> Saved | None:
         try:
-            return await self._one(item)
+            # What is complete when a failure elsewhere ends it lies there, and is told as well.
+            return await self._one(item, self._done.append)
         except ParagonError as error:
             if self._on_error is None or _concerns_all(error):
                 raise

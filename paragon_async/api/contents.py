@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from paragon_async.api import endpoints, subject
-from paragon_async.api.bulk import OnError, Source, checked, crew
+from paragon_async.api.bulk import Complete, OnError, Source, checked, crew
 from paragon_async.api.subject import Subject
 from paragon_async.disk import Disk
 from paragon_async.download import Durability, Progress, Saved, save
@@ -70,8 +70,8 @@ class Contents:
         if not is_there:
             raise DownloadError(f"there is no folder {place}")
 
-        async def one(item: Subject) -> Saved:
-            return await self._save(item, lambda: place / item.file_name, None)
+        async def one(item: Subject, complete: Complete) -> Saved:
+            return await self._save(item, lambda: place / item.file_name, None, complete)
 
         async def settle() -> None:
             try:
@@ -90,7 +90,11 @@ class Contents:
         )
 
     async def _save(
-        self, item: Subject, path: Callable[[], Path], progress: Progress | None
+        self,
+        item: Subject,
+        path: Callable[[], Path],
+        progress: Progress | None,
+        complete: Complete | None = None,
     ) -> Saved:
         each: Durability = "file" if self.durability == "file" else "none"
 
@@ -109,6 +113,7 @@ class Contents:
             record_id=item.id,
             disk=self.disk,
             inline=self.inline,
+            complete=complete,
         )
 
     async def _again(self, error: ParagonError, attempt: int) -> bool:

@@ -164,6 +164,8 @@ def status(found: Overview) -> None:
 def table(rows: Rows) -> None:
     """Print names and values; text from outside is never taken for markup or control."""
     grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row(Text(name), Text(plain(value)))
     console().print(grid)

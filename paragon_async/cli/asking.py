@@ -18,7 +18,7 @@ _CHECKED = (
     Column("object", whole=True),
     Column("user"),
     Column("role"),
-    Column("allowed"),
+    Column("allowed", whole=True),
     Column("error"),
 )
 

@@ -27,7 +27,7 @@ _SHOWN = 10
 _COLUMNS = (
     output.Column("id", whole=True),
     output.Column("name"),
-    output.Column("size", show=size),
+    output.Column("size", show=size, whole=True),
     output.Column("path"),
 )
 

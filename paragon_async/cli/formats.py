@@ -12,6 +12,7 @@ import csv
 import difflib
 import io
 import json
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,9 @@ from paragon_async.convert import dump
 from paragon_async.errors import ConfigurationError
 from paragon_async.models import Record
 
+_NAMES = ("name", "fileName", "title", "fullName", "email")
+# What a moment has below its seconds.
+_FRACTION = re.compile(r"\.\d+")
 _SUFFIXES = {".csv": "csv", ".parquet": "parquet"}
 _MISSING = object()
 
@@ -169,9 +173,9 @@ class Table(Format):
 _COLUMNS = (
     output.Column("id", whole=True),
     output.Column("name"),
-    output.Column("kind"),
-    output.Column("size", show=size),
-    output.Column("updated"),
+    output.Column("kind", spare=True),
+    output.Column("size", show=size, whole=True),
+    output.Column("updated", show=lambda text: _FRACTION.sub("", text), whole=True),
 )
 
 
@@ -224,13 +228,14 @@ def _ascii(line: bytes) -> bytes:
 
 def _row(record: Record) -> dict[str, Any]:
     data = record.data
-    name = next((data[k] for k in ("name", "fileName", "title", "email") if data.get(k)), None)
+    parts = [data[k] for k in ("firstName", "lastName") if isinstance(data.get(k), str)]
+    name = next((data[k] for k in _NAMES if data.get(k)), " ".join(parts) or None)
     kind = next((data[k] for k in ("mimeType", "mime_type", "objectType") if data.get(k)), None)
-    found = data.get("size")
+    found, moment = data.get("size"), data.get("updatedAt") or data.get("updated_at")
     return {
         "id": record.id,
         "name": name if isinstance(name, str) else None,
         "kind": "deleted" if record.deleted else kind,
         "size": found if isinstance(found, int) else None,
-        "updated": data.get("updatedAt") or data.get("updated_at"),
+        "updated": moment if isinstance(moment, str) else None,
     }

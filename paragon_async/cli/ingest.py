@@ -11,7 +11,7 @@ import click
 
 from paragon_async.cli.address import Address, listens
 from paragon_async.cli.connect import named
-from paragon_async.cli.frame import Group, group
+from paragon_async.cli.frame import Group, Unknown, group
 from paragon_async.cli.outcome import perform, stop
 from paragon_async.cli.settings import Global, now
 from paragon_async.cli.signals import GO_ON
@@ -102,9 +102,19 @@ class Running(Group):
         first = leading(args)
         if args[first : first + 1] and args[first] in self.commands:
             return super().parse_args(ctx, args)
+        self._refuse_near_miss(ctx, args, first)
         asks = {"-h", "--help"} & set(args)
         args = ["--help"] if asks else [*args[:first], "run", *args[first:]]
         return super().parse_args(ctx, args)
+
+    def _refuse_near_miss(self, ctx: click.Context, args: list[str], first: int) -> None:
+        """Take no `statsu DIR` for a sync: an ingest says --to."""
+        import difflib
+
+        names = [name for name, found in self.commands.items() if not found.hidden]
+        is_ingest = any(arg.partition("=")[0] in {"--to", "-h", "--help"} for arg in args)
+        if not is_ingest and difflib.get_close_matches("".join(args[first : first + 1]), names):
+            raise Unknown(args[first], names, ctx)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show both forms."""

@@ -28,6 +28,7 @@ _HINTS = {
     "NotFoundError": "is it this user's? `paragon-async syncs list --user USER` shows their syncs",
     "SyncFailedError": "`paragon-async syncs reenable SYNC` resumes it",
 }
+_NOT_FOUND = 404
 _NO_CREDENTIALS = (
     "`paragon-async help environment` shows what can be set, `emulator` needs no account"
 )
@@ -137,6 +138,11 @@ def _hint(error: Exception) -> str | None:
         return _NO_CREDENTIALS if str(error).startswith("no credentials") else None
     if pause := getattr(error, "retry_after", None):
         return f"the service asks to wait {pause:.0f} seconds"
+    if (
+        getattr(error, "path", None) == "/api/syncs"
+        and getattr(error, "status", None) == _NOT_FOUND
+    ):
+        return _DOCTOR  # no sync was named: what is not there is the service
     kinds = (kind.__name__ for kind in type(error).__mro__)
     return next((_HINTS[kind] for kind in kinds if kind in _HINTS), None)
 

@@ -23,18 +23,21 @@ COLOURS = {
 }  # fmt: skip
 
 _WIDEST = 10_000
+# Of a column that is cut, so much stays; and between two there is so much room.
+_LEAST, _GAP = 8, 2
 
 
 class Column(NamedTuple):
     """One column: its *key*, its *title* where that is another, and how a value is shown.
 
-    On a narrow terminal, what is not *whole* is cut.
+    On a narrow terminal what is *spare* is left out, and what is not *whole* is cut.
     """
 
     key: str
     title: str | None = None
     show: Callable[[Any], str] | None = None
     whole: bool = False
+    spare: bool = False
 
     def text(self, row: Row) -> str:
         """Return a value as a person reads it; nothing is shown as a dash."""
@@ -52,15 +55,53 @@ def rows(found: Iterable[Row], columns: Sequence[Column], *, nothing: str) -> No
     if not listed:
         note(nothing)
         return
+    screen = console()
+    fitting = _fitting(listed, columns, screen.width)
+    if fitting:
+        screen.print(_table(listed, fitting))
+        return
+    for number, row in enumerate(listed):
+        if number:
+            print()
+        one(row, columns)
+
+
+def _fitting(listed: Sequence[Row], columns: Sequence[Column], width: int) -> dict[Column, int]:
+    """Return the columns that a table of *width* has room for, each with its own; or none at all."""
+    from rich.cells import cell_len
+
+    longest, least = {}, {}
+    for column in columns:
+        texts = (column.title or column.key, *(column.text(row) for row in listed))
+        longest[column] = max(map(cell_len, texts))
+        least[column] = longest[column] if column.whole else min(longest[column], _LEAST)
+
+    def left() -> int:
+        return width - sum(least.values()) - _GAP * (len(least) - 1)
+
+    for column in [column for column in columns if column.spare]:
+        if left() < 0:
+            del least[column]
+    if left() < 0:
+        return {}
+    # What room there is goes to those that are cut, in turn.
+    while growing := [column for column in least if least[column] < longest[column]]:
+        for column in growing[: left()]:
+            least[column] += 1
+        if left() <= 0:
+            break
+    return least
+
+
+def _table(listed: Sequence[Row], columns: Mapping[Column, int]) -> Any:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        longest = max(len(column.text(row)) for row in listed) if column.whole else None
-        table.add_column(column.title or column.key, no_wrap=True, min_width=longest)
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column, width in columns.items():
+        table.add_column(column.title or column.key, no_wrap=True, width=width)
     for row in listed:
         table.add_row(*(_cell(column.text(row)) for column in columns))
-    console().print(table)
+    return table
 
 
 def one(row: Row, columns: Sequence[Column] | None = None) -> None:

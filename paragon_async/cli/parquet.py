@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 from paragon_async.cli.formats import Format, cell
@@ -56,6 +58,21 @@ class Parquet(Format):
         self._flush()
         self._writer.close()
         super().finish()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of a file that is not complete.
+
+        pyarrow would write its footer when it is collected, and tell on standard error that it cannot.
+        """
+        with contextlib.suppress(Exception):
+            self._writer.close()
+        self._writer.is_open = False
+        super().__exit__(kind, error, trace)
 
     def _flush(self) -> None:
         if self._waiting:

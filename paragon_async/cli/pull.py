@@ -108,6 +108,7 @@ def pull(*, target: str | None, book: str | None, **given: Any) -> int:
 async def _pull(wanted: Wanted) -> int:
     from paragon_async.cli import connect, cursors, formats
     from paragon_async.cli.watch import Watch
+    from paragon_async.errors import ParagonError
 
     after = wanted.after if wanted.book is None else cursors.read(wanted.book)
     form = formats.chosen(wanted.form, wanted.target, wanted.fields, force=wanted.force)
@@ -121,7 +122,11 @@ async def _pull(wanted: Wanted) -> int:
             form.finish()
     taken.is_whole = True
     if wanted.book is not None and taken.cursor is not None:
-        cursors.write(wanted.book, taken.cursor)
+        try:
+            cursors.write(wanted.book, taken.cursor)
+        except ParagonError:
+            output.warn(f"the cursor was not kept; what comes next: --after {taken.cursor}")
+            raise
     for sentence in form.remarks():
         output.warn(sentence)
     _tell(taken, wanted)

@@ -14,7 +14,9 @@ from paragon_async.cli.outcome import perform
 
 # Spelled out here, for the models are imported only when the command runs; a test compares.
 FREQUENCIES = ("1m", "5m", "10m", "30m", "1h", "3h", "6h", "24h")
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+_dry_run = click.option(
+    "-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing."
+)
 
 
 @group()

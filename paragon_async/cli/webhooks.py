@@ -72,12 +72,14 @@ def listen(
 
 
 @webhooks.command()
-@click.argument("event", type=click.Choice(EVENTS))
+@click.argument("event", metavar="EVENT", type=click.Choice(EVENTS))
 @click.option("--record", help="The record's id; its sync follows from it.")
 @click.option("--sync", help="The sync's id.")
 @click.option("--user", help="The user's id, where several have a sync of this kind.")
 @click.option("--url", help="The emulator's URL.  [default: $PARAGON_BASE_URL, or port 4620]")
-@click.option("--dry-run", is_flag=True, help="Say what would be asked of it, and ask nothing.")
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Say what would be asked of it, and ask nothing."
+)
 def trigger(
     event: str,
     record: str | None,

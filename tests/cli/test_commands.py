@@ -296,3 +296,23 @@ async def test_the_older_commands_are_in_the_frame(call, sync_id, folder, tmp_pa
     done = await call("demo", folder, "--to", tmp_path / "demo", "--json", "-q")
     (figures,) = lines(done)
     assert (done.exit_code, done.stderr, figures["verified"], figures["failures"]) == (0, "", 4, [])
+
+
+async def test_dry_run_is_short_everywhere(call, sync_id):
+    """`-n` is `--dry-run`, with syncs as with all else."""
+    assert lines(await call("syncs", "delete", sync_id, *USER, "-n"))[0]["would"] == "delete"
+
+
+async def test_an_event_that_is_none(call):
+    """An event that there is not is called by its argument's name, not by the list of them all."""
+    done = await call("webhooks", "trigger", "nope")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("paragon-async: Invalid value for 'EVENT': 'nope' is not one of")
+
+
+async def test_a_base_url_that_leads_elsewhere(call, emulator):
+    """A 404 of the list itself is no sync that is missing: the hint is the doctor."""
+    done = await call("syncs", "list", *USER, PARAGON_BASE_URL=f"{emulator.url}/elsewhere")
+    assert done.exit_code == 3
+    assert "`paragon-async doctor`" in done.stderr
+    assert "syncs list" not in done.stderr

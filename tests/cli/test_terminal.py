@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.terminal import COMMAND, Terminal, environ, on_terminal, piped
+from tests.cli.terminal import COLOURS, COMMAND, Terminal, environ, on_terminal, piped
 
 USER = ("--user", "user-1")
 
@@ -102,3 +102,26 @@ async def test_logging_as_json(emulator, sync_id):
     ended = await piped("syncs", "list", *USER, "-vv", "--log-json", env=env)
     told = [json.loads(line)["message"] for line in ended.err.splitlines()]
     assert (ended.status, sum("status=200" in one for one in told)) == (0, 1)
+
+
+async def test_a_narrow_terminal(emulator, sync_id, user):
+    """Where a table is too wide, a column that can be spared goes first; then values stand in lines."""
+    env = emulator.environ | {"NO_COLOR": "1"}
+    status, shown = await on_terminal("pull", sync_id, *USER, env=env, columns=80)
+    head, *rows = COLOURS.sub("", shown).split("\r\n")[:8]
+    files = [record.data async for record in user.records.pull(sync_id)]
+    assert (status, head.split()) == (0, ["id", "name", "size", "updated"])
+    for row, data in zip(rows, files, strict=True):
+        assert len(row) <= 80
+        assert row.startswith(f"{data['id']}  {data['name'][:4]}")
+        assert row.rstrip().endswith(data["updatedAt"].partition(".")[0] + "Z")
+    status, shown = await on_terminal("syncs", "list", *USER, env=env, columns=40)
+    lines = [line.split() for line in COLOURS.sub("", shown).split("\r\n")]
+    assert (status, lines[0], lines[3]) == (0, ["id", sync_id], ["status", "IDLE"])
+
+
+async def test_what_a_narrow_terminal_folds(emulator, sync_id, tmp_path):
+    """What an ingest answers with is never cut: an id and a cursor are there to be copied."""
+    given = ("ingest", sync_id, *USER, "--to", tmp_path / "mirror", "-q", "--no-content")
+    status, shown = await on_terminal(*given, env=emulator.environ, columns=40)
+    assert (status, "…" in shown) == (0, False)

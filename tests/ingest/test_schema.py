@@ -167,7 +167,7 @@ def test_a_state_without_its_epoch_is_an_error(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        shown, _ = child.communicate(timeout=4)
+        shown, _ = child.communicate(timeout=50)
     finally:
         child.kill()
         child.wait()

@@ -56,7 +56,7 @@ class Line:
             self.answer(peer, path)
             if path == b"/1":
                 assert self.go.wait(30)
-                peer.send(self.stray)
+                peer.deliver(self.stray)
                 self.sent.set()
 
     def answer(self, peer, path):
@@ -247,7 +247,7 @@ async def test_an_answer_that_comes_late():
                 if late:
                     peer.send(self.stray)
                     assert self.go.wait(30)
-                peer.reply(path)
+                peer.deliver(with_length(path))
                 if late:
                     self.sent.set()
 

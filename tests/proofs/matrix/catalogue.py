@@ -46,7 +46,7 @@ F24  lines end in LF alone                  | ok                            | ok
 F25  a kept connection is closed while idle | ok                            | ok                            | ok                            | ok
 F26  a kept connection ends at a request    | again / ConnectionFailedError | again / ConnectionFailedError | again / ConnectionFailedError | again / letter unreachable
 F27  certificate: unknown, wrong host, old  | CertificateError              | CertificateError              | CertificateError              | letter redirect
-F28  TLS 1.1 at most                        | CertificateError              | CertificateError              | CertificateError              | CertificateError
+F28  TLS 1.1 at most                        | CertificateError              | CertificateError              | CertificateError              | letter redirect
 F29  https to a port that speaks no TLS     | again / TimedOutError         | again / TimedOutError         | again / TimedOutError         | again / letter unreachable
 F30  the consumer, or its disk, is slow     | ok~                           | ok~                           | -                             | ok~
 F31  the consumer idles longer than `total` | ok~                           | ok~                           | ok~                           | ok~

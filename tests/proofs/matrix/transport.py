@@ -6,7 +6,7 @@ from paragon_async import Retry, Timeouts
 from tests.proofs.matrix import acts, detours
 from tests.proofs.matrix.faults import Fault, wire
 
-QUICK = Timeouts(connect=0.15, headers=0.15, idle=0.3, slowest=4096, window=0.2)
+QUICK = Timeouts(connect=0.3, headers=0.1, idle=0.3, slowest=4096, window=0.3)
 NAME = Timeouts(connect=0.3)
 BRIEF = Timeouts(idle=0.3, total=0.3)
 OK = b"HTTP/1.1 200 OK\r\n"
