@@ -131,7 +131,7 @@ class Kind:
     def _make(self, path: Path, disk: Disk, connect_: Connect) -> None:
         beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
             os.close(os.open(beside, flags, self.mode))
             with contextlib.closing(connect_(beside.absolute().as_uri())) as database:
                 database.execute(f"PRAGMA application_id = {self.application}")

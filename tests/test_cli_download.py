@@ -186,3 +186,18 @@ def test_a_link_is_not_there(tmp_path):
 def test_records_match(matching, data, fits):
     """A record fits when it says what is asked, and not where it is silent."""
     assert matching(Record({"id": "1", **data})) is fits
+
+
+async def test_parts_that_a_kill_left(download, to):
+    """A part that nobody wrote to for a day is removed, in size told with -v; any other file stays."""
+    to.mkdir(parents=True)
+    old, fresh, other = ".paragon-0123456789abcdef", ".paragon-fedcba9876543210", ".paragon-mine"
+    for name in (old, fresh, other):
+        (to / f"{name}.part").write_bytes(b"12345")
+        if name != fresh:
+            os.utime(to / f"{name}.part", (1, 1))
+    assert (await download("--all", "--dry-run")).exit_code == 0
+    assert (to / f"{old}.part").exists()
+    done = await download("--all", "-v")
+    assert "removed parts of downloads that were killed: 1, 5 B" in done.stderr
+    assert {path.name for path in to.glob("*.part")} == {f"{fresh}.part", f"{other}.part"}

@@ -678,3 +678,13 @@ async def test_a_command_that_is_nearly_one(call, mirror):
     assert done.exit_code == 2
     assert "did you mean `paragon-async ingest status`?" in done.stderr
     assert "Missing option '--to'" in (await call("sync-1", "--user", "user-1")).stderr
+
+
+async def test_its_commands_are_completed():
+    """A shell that completes the word after `ingest` is offered its commands."""
+    asks = {"_PARAGON_ASYNC_COMPLETE": "bash_complete", "COMP_WORDS": "paragon-async ingest st", "COMP_CWORD": "2"}  # fmt: skip
+    runner = CliRunner(env=asks)
+    done = await asyncio.to_thread(
+        runner.invoke, cli, [], prog_name="paragon-async", complete_var="_PARAGON_ASYNC_COMPLETE"
+    )
+    assert done.stdout == "plain,status\n"

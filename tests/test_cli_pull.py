@@ -6,6 +6,7 @@ import asyncio
 import csv
 import gc
 import json
+import os
 
 import attrs
 import pytest
@@ -269,3 +270,19 @@ def test_a_person_sees_names_of_contacts():
     assert [_row(Record({"id": "1", **data}))["name"] for data in named] == ["Ada King"] * 2 + [
         "King"
     ]
+
+
+async def test_parts_that_a_kill_left(pull, tmp_path):
+    """What a killed pull left beside its file is removed after a day, and nothing of another file."""
+    (place := tmp_path / "place").mkdir()
+    left, fresh, other = ".a[1].csv.01234567", ".a[1].csv.76543210", ".b.csv.01234567"
+    for name in (left, fresh, other):
+        (place / f"{name}.part").touch()
+        if name != fresh:
+            os.utime(place / f"{name}.part", (1, 1))
+    assert (await pull("-o", place / "a[1].csv")).exit_code == 0
+    assert {path.name for path in place.iterdir()} == {
+        "a[1].csv",
+        f"{fresh}.part",
+        f"{other}.part",
+    }

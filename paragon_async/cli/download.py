@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from paragon_async.cli.watch import Watch
 
 _SHOWN = 10
+# What `part` calls a file on its way.
+_PART = re.compile(r"\.paragon-[0-9a-f]{16}\.part")
 _COLUMNS = (
     output.Column("id", whole=True),
     output.Column("name"),
@@ -85,7 +88,7 @@ def download(
 
     A file has its name only when it is complete and verified. What is there already, and agrees with
     its record in size and hash (without a hash: in size and date), is not fetched again: after an
-    interruption, the same command goes on.
+    interruption, the same command goes on, with a file that was half there from its beginning.
 
     \b
     paragon-async download SYNC --user user-1 --to files --all
@@ -104,12 +107,16 @@ def download(
 
 async def _download(wanted: Wanted) -> int:
     from paragon_async.cli import connect
+    from paragon_async.cli.leftovers import swept
     from paragon_async.cli.watch import Watch
     from paragon_async.threads import in_thread
     from paragon_async.transport.gate import Limits
 
     if not wanted.dry_run:
         await in_thread(_make, wanted.to)
+        count, bytes_ = await in_thread(swept, wanted.to, _PART)
+        if count:
+            output.detail(f"removed parts of downloads that were killed: {count:,}, {size(bytes_)}")
     is_seen = now().quiet
     async with connect.client(limits=Limits(downloads=wanted.concurrency)) as paragon:
         work = _Work(connect.whose(paragon, wanted.user), wanted)

@@ -100,7 +100,9 @@ class Running(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take everything but a command's name for an ingest."""
         first = leading(args)
-        if args[first : first + 1] and args[first] in self.commands:
+        # A shell that completes the word asks for the commands there are.
+        is_asked = ctx.resilient_parsing and not args[first:]
+        if is_asked or (args[first:] and args[first] in self.commands):
             return super().parse_args(ctx, args)
         self._refuse_near_miss(ctx, args, first)
         asks = {"-h", "--help"} & set(args)

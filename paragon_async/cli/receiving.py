@@ -64,7 +64,9 @@ def kept(file: Path) -> Secrets:
     made = secrets.token_urlsafe(_BYTES)
     disk, beside = SystemDisk(), file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
     try:
-        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        number = os.open(
+            beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600
+        )
         with open(number, "w", encoding="ascii") as opened:  # noqa: PTH123  # a descriptor
             opened.write(f"{made}\n")
             opened.flush()

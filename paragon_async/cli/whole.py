@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from paragon_async.cli.leftovers import swept
 from paragon_async.errors import ConfigurationError, DestinationError
 
 
@@ -24,7 +26,9 @@ class Whole:
         if not replaces and os.path.lexists(path):
             raise ConfigurationError(f"{str(path)!r} is there already: --force replaces it")
         self._path = path
-        self._beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+        stem = f".{path.name[:100]}."
+        swept(path.parent, re.compile(rf"{re.escape(stem)}[0-9a-f]{{8}}\.part", re.DOTALL))
+        self._beside = path.with_name(f"{stem}{secrets.token_hex(4)}.part")
         self._committed = False
         with self._refusals():
             self._file = self._beside.open("xb")

@@ -75,8 +75,12 @@ class Overview:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing waits for somebody to look at it: no dead letter, nothing doomed."""
-        return not self.dead and not self.doomed
+        """Whether nothing waits for somebody to look at it: no dead letter, nothing doomed, no failure.
+
+        A run that failed counts until a later one has begun to put it right.
+        """
+        has_failed = bool(self.runs) and self.runs[0].outcome not in {"done", "stopped"}
+        return not (self.dead or self.doomed or (has_failed and self.held_by is None))
 
     @property
     def is_filtered(self) -> bool:

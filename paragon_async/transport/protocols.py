@@ -16,8 +16,9 @@ from paragon_async.transport.wire import Request
 class Timeouts:
     """Deadlines in seconds.
 
-    *connect* covers name, connection and TLS; *headers* the time to the first line of an answer;
-    *idle* a body in which nothing comes; *total* a whole JSON call: contents have no total.
+    *connect* covers name, connection and TLS; *connect* and *headers* together all until the last line
+    of an answer's head; *idle* a head or a body in which nothing comes; *total* a whole JSON call:
+    contents have no total.
     A body slower than *slowest* bytes per second over *window* seconds of waiting is given up.
     """
 

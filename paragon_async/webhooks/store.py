@@ -198,7 +198,7 @@ def _attempted(database: sqlite3.Connection, work: Work[Any]) -> Any:
 def _locked(path: Path) -> int:
     """Hold the lock beside the file: the kernel lets go of it, however this process ends."""
     # Never through a link: the number written below would replace what lies behind it.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     file = os.open(path.with_name(f"{path.name}.lock"), flags, 0o600)
     try:
         if fcntl is not None:

@@ -13,7 +13,12 @@ import sys
 import attrs
 import pytest
 
-from paragon_async.errors import DestinationError, StateError, TooManyDeletesError
+from paragon_async.errors import (
+    DestinationError,
+    PermissionDeniedError,
+    StateError,
+    TooManyDeletesError,
+)
 from paragon_async.ingest import FolderSink, Ingest, LinesSink, State
 from paragon_async.ingest.overview import holder, is_mirror, lacking, look
 
@@ -225,3 +230,15 @@ async def test_holder_leaves_the_lock_alone(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)
         lock.write_text("")
         assert holder(lock) is None
+
+
+async def test_a_run_that_failed_is_not_good(ingest, mirror, folder, emulator):
+    """A mirror whose last run was stopped by an error needs a look; after one that went well it does not."""
+    await ingest.run()
+    assert look(mirror)[0].is_good
+    emulator.fault(path="*/records", status=403, times=1)
+    with pytest.raises(PermissionDeniedError):
+        await ingest.run()
+    assert not look(mirror)[0].is_good
+    await ingest.run()
+    assert look(mirror)[0].is_good

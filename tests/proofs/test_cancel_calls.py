@@ -1,5 +1,6 @@
-"""What is no ingest, cancelled at every step of its loop: a call, a pull, downloads, a webhook's event.
+"""What is no ingest, cancelled step by step: a call, a pull, downloads, a webhook's event.
 
+Of long ones, steps spread over the whole are taken, not each.
 The ingest has its own sweep, in test_cancel. Source: failures.md A.6, F33, F123, R7.
 """
 
