@@ -15,7 +15,12 @@ from paragon_async.cli.signals import GO_ON
 # Runs the command, and stands still where a module is first asked for.
 AT_AN_IMPORT = """
 import sys
+import time
 from paragon_async.cli import main
+
+def wait():
+    for _ in range(6000):
+        time.sleep(0.01)
 
 module = sys.argv.pop()
 
@@ -23,13 +28,14 @@ class Gate:
     def find_spec(self, name, path=None, target=None):
         if name == module:
             print("here", flush=True)
-            sys.stdin.read()
+            # A read could begin just after the signal came, and wait for ever.
+            wait()
 
 sys.meta_path.insert(0, Gate())
 main()
 """
 # Runs the command, and says when it heeds signals.
-FROM_THE_FIRST = AT_AN_IMPORT.replace("sys.stdin.read()", "return")
+FROM_THE_FIRST = AT_AN_IMPORT.replace("wait()\n\nsys", "return\n\nsys")
 ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 

@@ -20,7 +20,7 @@ from paragon_async.emulator import Emulator
 from tests.conftest import PROJECT
 from tests.proofs import checker
 
-KILLS = int(os.environ.get("PARAGON_KILLS", "104"))
+KILLS = int(os.environ.get("PARAGON_KILLS", "60"))
 CASES = [("file", False), ("file", True), ("batch", False), ("batch", True)]
 EACH = -(-KILLS // len(CASES))
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(300 + 6 * EACH)]

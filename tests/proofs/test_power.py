@@ -32,7 +32,7 @@ from tests.proofs import checker
 from tests.proofs.test_kill import change, fill
 from tests.proofs.volume import mounted, refusal
 
-CUTS = int(os.environ.get("PARAGON_CUTS", "30"))
+CUTS = int(os.environ.get("PARAGON_CUTS", "20"))
 INGESTS = ["file", "batch"]
 DOWNLOADS = [("one_by_one", "file"), ("many", "file"), ("many", "batch")]
 EACH = max(2, CUTS // (len(INGESTS) * 2 + len(DOWNLOADS)))
