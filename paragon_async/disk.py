@@ -183,7 +183,7 @@ class SystemDisk:
         except FileNotFoundError:
             return []
         try:
-            return os.listdir(handle)  # noqa: PTH208
+            return os.listdir(handle)  # noqa: PTH208  # a Path has no descriptor
         finally:
             os.close(handle)
 

@@ -117,10 +117,9 @@ async def _download(wanted: Wanted) -> int:
         count, bytes_ = await in_thread(swept, wanted.to, _PART)
         if count:
             output.detail(f"removed parts of downloads that were killed: {count:,}, {size(bytes_)}")
-    is_seen = now().quiet
     async with connect.client(limits=Limits(downloads=wanted.concurrency)) as paragon:
         work = _Work(connect.whose(paragon, wanted.user), wanted)
-        with Watch(None if is_seen else output.console(stderr=True)) as watch:
+        with Watch(None if now().quiet else output.console(stderr=True)) as watch:
             work.watch = watch
             await (work.look() if wanted.dry_run else work.run())
     return work.told()

@@ -119,9 +119,18 @@ def look(folder: str | os.PathLike[str], *, letters: int = 10, runs: int = 5) ->
 def lacking(folder: str | os.PathLike[str], feed: Feed, ids: Sequence[str]) -> set[str]:
     """Return those of *ids* that are alive in the mirror without their content. Raises as `look`."""
     with reading(folder) as db:
-        numbers = [row.number for row in _feeds(db) if row.feed == feed]
-        known = {} if not numbers else statements.look(db, numbers[0], ids)
+        number = number_of(db, feed)
+        known = {} if number is None else statements.look(db, number, ids)
     return {id_ for id_, k in known.items() if k.digest is not None and k.receipt is None}
+
+
+def number_of(db: sqlite3.Connection, feed: Feed) -> int | None:
+    """Return the number under which a state knows *feed*, None where it does not."""
+    row = db.execute(
+        "SELECT feed FROM feeds WHERE project = ? AND user = ? AND sync = ?",
+        (feed.project, feed.user, feed.sync),
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def holder(path: str | os.PathLike[str]) -> str | None:

@@ -137,13 +137,9 @@ class _Mirror:
         if not overview.is_mirror(folder):
             return cls(folder, None, None, 0)
         with overview.reading(folder) as db:
-            row = db.execute(
-                "SELECT feed FROM feeds WHERE project = ? AND user = ? AND sync = ?",
-                (feed.project, feed.user, feed.sync),
-            ).fetchone()
-            if row is None:
+            number = overview.number_of(db, feed)
+            if number is None:
                 return cls(folder, None, None, 0)
-            number = int(row[0])
             return cls(
                 folder, number, feeds.cursor_of(db, number, feed), statements.alive(db, number)
             )

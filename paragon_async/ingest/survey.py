@@ -59,11 +59,7 @@ def survey(folder: str | os.PathLike[str]) -> list[Survey]:
 
 
 def _survey(db: sqlite3.Connection, one: Overview) -> Survey:
-    feed = one.feed
-    ((number,),) = db.execute(
-        "SELECT feed FROM feeds WHERE project = ? AND user = ? AND sync = ?",
-        (feed.project, feed.user, feed.sync),
-    ).fetchall()
+    number = overview.number_of(db, one.feed)
     kinds, sizes, stored = _Sums(), _Sums(), _Sums()
     rows = db.execute("SELECT path, size, at FROM receipts WHERE feed = ?", (number,))
     for path, size, at in rows:
