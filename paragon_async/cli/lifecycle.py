@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from paragon_async import ConnectedUser, Frequency, Sync, SyncStatus
 from paragon_async.cli import connect, output
@@ -113,23 +113,23 @@ async def updated(
 
 async def disabled(user: str | None, sync: str, *, dry_run: bool) -> int:
     """Pause a sync."""
-    async with _user(user) as mine:
-        before = await mine.syncs.status(sync)
-        if dry_run:
-            return _would("disable", None, _state(sync, before))
-        await mine.syncs.disable(sync)
-    output.one({"id": sync, "disabled": True, "was": before.status})
-    return Exit.GOOD
+    return await _switched("disable", user, sync, dry_run=dry_run)
 
 
 async def reenabled(user: str | None, sync: str, *, dry_run: bool) -> int:
     """Resume a sync."""
+    return await _switched("reenable", user, sync, dry_run=dry_run)
+
+
+async def _switched(
+    verb: Literal["disable", "reenable"], user: str | None, sync: str, *, dry_run: bool
+) -> int:
     async with _user(user) as mine:
         before = await mine.syncs.status(sync)
         if dry_run:
-            return _would("reenable", None, _state(sync, before))
-        await mine.syncs.reenable(sync)
-    output.one({"id": sync, "reenabled": True, "was": before.status})
+            return _would(verb, None, _state(sync, before))
+        await (mine.syncs.disable if verb == "disable" else mine.syncs.reenable)(sync)
+    output.one({"id": sync, f"{verb}d": True, "was": before.status})
     return Exit.GOOD
 
 
