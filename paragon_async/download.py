@@ -29,7 +29,7 @@ from paragon_async.errors import (
 )
 from paragon_async.part import Part
 from paragon_async.threads import Inline, in_thread
-from paragon_async.transport.protocols import Response
+from paragon_async.transport.protocols import Bulk, Response
 
 Fetch = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
 Progress = Callable[[int, int | None], None]
@@ -259,16 +259,6 @@ def _note(response: Response, facts: _Facts) -> None:
     facts.etag = etag if strong else None
 
 
-def _ended(come: int, facts: _Facts) -> None:
-    """Hold the end of a body against what the first answer announced for the whole file."""
-    if facts.total is None or come == facts.total:
-        return
-    if come > facts.total:
-        facts.etag = None
-        raise MalformedAnswerError(f"{come} bytes came of {facts.total}")
-    raise CutShortError(f"only {come} of {facts.total} bytes came")
-
-
 async def _drain(
     response: Response,
     part: Part,
@@ -277,30 +267,69 @@ async def _drain(
     progress: Progress | None,
 ) -> list[bytes]:
     """Write the body in large batches; the last one is left to whoever finishes the file."""
+    intake = _Intake(part.size, evidence, facts, progress)
+    if bulk := response.bulk():
+        with bulk:
+            await _pour(bulk, part, intake)
+        return []
     batch: list[bytes] = []
     waiting = 0
-    come = part.size
-    total = facts.total or evidence.size
     try:
         while chunk := await response.next_chunk():
             batch.append(chunk)
             waiting += len(chunk)
-            # The part itself lags behind: a batch may still be with its thread.
-            come += len(chunk)
-            if evidence.size is not None and come > evidence.size:
-                raise DownloadError(
-                    f"more than the {evidence.size} bytes that the record promises came: "
-                    "the file changed since, or the content is wrong; pull the record again"
-                )
-            if progress:
-                progress(come, total)
+            intake.count(len(chunk))
             if waiting >= _BATCH:
                 full, batch, waiting = batch, [], 0
                 await part.write_behind(full)
-        _ended(come, facts)
+        intake.end()
     except TransportError:
         await part.settle()
         await in_thread(part.write, batch)
         raise
     await part.settle()
     return batch
+
+
+async def _pour(bulk: Bulk, part: Part, intake: _Intake) -> None:
+    """Write a large body piece by piece: while one comes, the one before it is written."""
+    try:
+        while piece := await bulk.next():
+            intake.count(len(piece))
+            await part.write_behind([piece])
+        intake.end()
+    finally:
+        await part.settle()
+
+
+@attrs.define
+class _Intake:
+    """Counts what comes, and holds it against what is known of the whole file."""
+
+    # The part itself lags behind: a batch may still be with its thread.
+    come: int
+    evidence: Evidence
+    facts: _Facts
+    progress: Progress | None
+
+    def count(self, size: int) -> None:
+        """Count *size* more bytes."""
+        self.come += size
+        wanted = self.evidence.size
+        if wanted is not None and self.come > wanted:
+            raise DownloadError(
+                f"more than the {wanted} bytes that the record promises came: "
+                "the file changed since, or the content is wrong; pull the record again"
+            )
+        if self.progress:
+            self.progress(self.come, self.facts.total or wanted)
+
+    def end(self) -> None:
+        """Hold the end of a body against what the first answer announced for the whole file."""
+        total = self.facts.total
+        if total is None or self.come == total:
+            return
+        if self.come > total:
+            self.facts.etag = None
+            raise MalformedAnswerError(f"{self.come} bytes came of {total}")
+        raise CutShortError(f"only {self.come} of {total} bytes came")

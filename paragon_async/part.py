@@ -19,6 +19,9 @@ from paragon_async.disk import Disk, SystemDisk
 from paragon_async.errors import DestinationError, DownloadError
 from paragon_async.threads import begun, both, finished, in_thread
 
+# A view must stay as it is until the batch after its own has been handed over.
+Piece = bytes | memoryview
+
 
 class Part:
     """One file on its way. All methods but `write_behind` and `settle` block: use `in_thread`."""
@@ -44,12 +47,12 @@ class Part:
             self._target = self._name_target()
         return self._target
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[Piece]) -> None:
         """Append *chunks*, all or an error."""
         self._hash(chunks)
         self._append(chunks)
 
-    async def write_behind(self, chunks: list[bytes]) -> None:
+    async def write_behind(self, chunks: Sequence[Piece]) -> None:
         """Hand *chunks* to threads and return as soon as the batch before them is written.
 
         One thread hashes while another writes: a file is then bound by the slower of the two.
@@ -116,12 +119,12 @@ class Part:
         finally:
             await in_thread(self.discard)
 
-    def _hash(self, chunks: Sequence[bytes]) -> None:
+    def _hash(self, chunks: Sequence[Piece]) -> None:
         for running in self._running().values():
             for chunk in chunks:
                 running.update(chunk)
 
-    def _append(self, chunks: Sequence[bytes]) -> None:
+    def _append(self, chunks: Sequence[Piece]) -> None:
         try:
             file = self._open()
             for chunk in chunks:

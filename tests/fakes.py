@@ -74,6 +74,9 @@ class FakeResponse:
         again._chunks = list(self._chunks)
         return again
 
+    def bulk(self):
+        return None
+
     async def next_chunk(self) -> bytes:
         await asyncio.sleep(0)
         while self._chunks:

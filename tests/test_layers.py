@@ -54,7 +54,12 @@ def test_only_the_session_knows_the_client_library():
     """
     users = {p.relative_to(PACKAGE).as_posix() for p in FILES
              if re.search(r"^(import aiohttp|from aiohttp)", p.read_text(), re.MULTILINE) and room(p) != "emulator"}  # fmt: skip
-    assert users == {"transport/session.py", "client.py", "webhooks/receiver.py"}
+    assert users == {
+        "transport/session.py",
+        "transport/response.py",
+        "client.py",
+        "webhooks/receiver.py",
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 import attrs
@@ -28,6 +28,14 @@ class Timeouts:
     total: float = 300.0
     slowest: float = 1024.0
     window: float = 30.0
+
+
+class Bulk(AbstractContextManager["Bulk"], Protocol):
+    """The rest of a large body. Left at its end without an error, its memory is used again at once."""
+
+    async def next(self) -> memoryview | bytes:
+        """Return what came, b"" at the end. It stays as it is until the next but one call."""
+        ...
 
 
 class Response(Protocol):
@@ -55,6 +63,10 @@ class Response(Protocol):
 
     async def next_chunk(self) -> bytes:
         """Return some decoded bytes as soon as there are any, b"" at the end."""
+        ...
+
+    def bulk(self) -> Bulk | None:
+        """Return a faster way to the rest of the body, instead of `next_chunk`, if there is one."""
         ...
 
     async def read(self, limit: int) -> bytes:

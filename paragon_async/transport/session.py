@@ -1,7 +1,7 @@
-"""The only file that talks to aiohttp's client. Source of its cautions: failures.md 0 and 2.
+"""Requests, by aiohttp's client; `response` has their answers. Source: failures.md 0 and 2.
 
 Session.open(request, token)  → Response     one exchange; redirects followed, errors mapped
-Response.next_chunk()                        decoded bytes as they come, b"" at the end
+Response             see `response`
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -21,20 +20,13 @@ from paragon_async._version import __version__
 from paragon_async.auth import Secret
 from paragon_async.convert import dump
 from paragon_async.errors import (
-    CertificateError,
     ConfigurationError,
-    ConnectionFailedError,
-    CutShortError,
-    DecodeError,
-    MalformedAnswerError,
-    ParagonError,
     RedirectRefusedError,
-    TimedOutError,
 )
 from paragon_async.transport import idle, redirects
-from paragon_async.transport.gunzip import decoder
-from paragon_async.transport.pace import Pace
+from paragon_async.transport.bulk import Blocks
 from paragon_async.transport.protocols import Response, Timeouts
+from paragon_async.transport.response import AiohttpResponse, host_of, mapped
 from paragon_async.transport.wire import Request
 
 USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -42,7 +34,6 @@ USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
 _KEEPALIVE = 15.0
 _LONGEST_LINE = 32_768  # a signed Location can be long
 _KEPT = 4 << 20
-_ADVICE = "; check the base URL, and the network"
 
 
 class _LostError(Exception):
@@ -51,6 +42,8 @@ class _LostError(Exception):
 
 class _StrayError(_LostError):
     """Stands for a connection that was given up before the request was written to it."""
+
+    was_sent = False
 
 
 async def _send_once(
@@ -90,6 +83,7 @@ class AiohttpSession:
         self.base_url = base_url
         self._home = redirects.origin(base_url)
         self.timeouts = timeouts
+        self.blocks = Blocks()
         self._limits = aiohttp.ClientTimeout(
             total=None, connect=timeouts.connect, sock_read=timeouts.idle
         )
@@ -167,7 +161,7 @@ class AiohttpSession:
                     timeout=self._limits,
                 )
         except (aiohttp.ClientError, OSError, _LostError, ValueError, RuntimeError) as error:
-            failure = _mapped(error, _host(url))
+            failure = mapped(error, host_of(url))
         # Raised out here, so that no aiohttp error, whose repr holds the token, hangs on to it.
         raise failure
 
@@ -186,7 +180,7 @@ class _Held(AbstractAsyncContextManager[Response]):
     async def __aenter__(self) -> Response:
         self._answer = await self._session.follow(self._request, self._token)
         try:
-            return AiohttpResponse(self._answer, self._session.timeouts)
+            return AiohttpResponse(self._answer, self._session.timeouts, self._session.blocks)
         except BaseException:
             self._answer.release()
             raise
@@ -194,101 +188,6 @@ class _Held(AbstractAsyncContextManager[Response]):
     async def __aexit__(self, *_: object) -> None:
         if self._answer is not None:
             self._answer.release()
-
-
-class AiohttpResponse:
-    """The body of one answer: decoded, watched, and never ended in silence where it can be told."""
-
-    def __init__(self, answer: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
-        self._answer = answer
-        self._pace = Pace(timeouts.slowest, timeouts.window)
-        self._pending: Iterator[bytes] = iter(())
-        self._gunzip = decoder(answer.headers.get("Content-Encoding", ""))
-        self._is_chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
-        self._ended = False
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._answer.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, looked up without regard to case."""
-        return self._answer.headers
-
-    @property
-    def length(self) -> int | None:
-        """The announced size; unknown when the body is compressed."""
-        return None if self._gunzip else self._answer.content_length
-
-    @property
-    def framed(self) -> bool:
-        """Whether length, chunks or gzip mark the end."""
-        return (
-            self._is_chunked or self._answer.content_length is not None or self._gunzip is not None
-        )
-
-    async def next_chunk(self) -> bytes:
-        """Return some decoded bytes, b"" at the end. Cancelling leaves the body where it was."""
-        while True:
-            if self._gunzip:
-                # One read of a bomb decodes to a thousand pieces: others get their turn in between.
-                await asyncio.sleep(0)
-            for piece in self._pending:
-                return piece
-            if self._ended:
-                return b""
-            data = await self._read()
-            if not data:
-                self._ended = True
-                if self._gunzip:
-                    self._gunzip.end()
-                elif not self.framed and self._was_reset():
-                    raise CutShortError("the connection was reset before the body's end")
-            elif self._gunzip is None:
-                return data
-            else:
-                self._pending = self._gunzip.feed(data)
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; `DecodeError` beyond *limit* bytes."""
-        parts: list[bytes] = []
-        size = 0
-        while chunk := await self.next_chunk():
-            size += len(chunk)
-            if size > limit:
-                raise DecodeError("$", f"the answer is larger than {limit} bytes")
-            parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _was_reset(self) -> bool:
-        """Tell whether a reset ended the body: without length or chunks aiohttp calls that an end."""
-        # Nothing public tells it, and a stand-in for aiohttp has no connection.
-        protocol = getattr(self._answer, "_protocol", None)
-        return protocol is not None and isinstance(protocol.exception(), OSError)
-
-    async def _read(self) -> bytes:
-        clock = asyncio.get_running_loop().time
-        begun = clock()
-        try:
-            data = await self._next()
-        except (aiohttp.ClientError, OSError) as error:
-            failure = _mapped(error, _host(str(self._answer.url)))
-        else:
-            if data and self._pace.too_slow(len(data), clock() - begun):
-                raise TimedOutError("the body comes too slowly to be alive")
-            return data
-        raise failure
-
-    async def _next(self) -> bytes:
-        """Return what the wire gave in one read, without a copy; b"" at the end."""
-        content = self._answer.content
-        if self._is_chunked:
-            # The server's chunks can be tiny: all that has come of them is one piece.
-            return await content.readany()
-        data, _ = await content.readchunk()
-        return data
 
 
 def _make_session() -> aiohttp.ClientSession:
@@ -314,39 +213,3 @@ def _headers(request: Request[Any], token: Secret | None) -> dict[str, str]:
     if token is not None:
         headers["Authorization"] = f"Bearer {token.reveal()}"
     return headers
-
-
-def _host(url: str) -> str:
-    _, host, port = redirects.origin(url)
-    return f"{host}:{port}"
-
-
-def _mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  # a table
-    """Turn what aiohttp raises into ours; its words are dropped, they can hold the token."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return CertificateError(f"no trusted TLS connection to {host}", sent=False)
-        case aiohttp.ConnectionTimeoutError():
-            return TimedOutError(f"no connection to {host} in time{_ADVICE}", sent=False)
-        case aiohttp.ClientConnectorError():
-            number = error.os_error.errno or 0
-            known = os.strerror(number) if number > 0 else error.os_error.strerror
-            reason = known or "no reason given"
-            return ConnectionFailedError(f"cannot connect to {host}: {reason}{_ADVICE}", sent=False)
-        case aiohttp.SocketTimeoutError():
-            return TimedOutError(f"{host} sent nothing for too long")
-        case TimeoutError():
-            return TimedOutError(f"{host} did not begin to answer in time")
-        case aiohttp.ClientPayloadError():
-            return CutShortError(f"the answer of {host} ended too early")
-        case aiohttp.ClientResponseError():
-            return MalformedAnswerError(f"what {host} sent is not proper HTTP")
-        case RuntimeError():
-            return ConfigurationError(
-                "the aiohttp session that was given cannot be used: is it closed?"
-            )
-        case aiohttp.InvalidURL() | ValueError():
-            return RedirectRefusedError("an address that cannot be read")
-        case _:
-            sent = not isinstance(error, _StrayError)
-            return ConnectionFailedError(f"the connection to {host} was lost", sent=sent)

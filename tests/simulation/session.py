@@ -95,6 +95,9 @@ class SimResponse:
         cuts = sorted({0, *(dice.randrange(end + 1) for _ in range(dice.choice((0, 1, 2)))), end})
         self._chunks = [body[a:b] for a, b in itertools.pairwise(cuts)]
 
+    def bulk(self):
+        return None
+
     async def next_chunk(self):
         dice = self._session.dice
         slow = dice.uniform(0, 50) if self._fault == "slow" else dice.uniform(0, 0.05)
