@@ -4,6 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import select
+import weakref
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+_used: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+
+
+class StrayError(Exception):
+    """Stands for a connection that was given up before the request was written to it."""
+
+    was_sent = False
+
+
+def refuse_strays(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
+    """Return both ends of a connection that is fit for a request.
+
+    One on which bytes came unasked is closed, with `StrayError`: they would answer the request.
+    """
+    protocol, transport = connection.protocol, connection.transport
+    # What TLS says after its handshake waits on a new connection, and is no answer.
+    waits = protocol in _used and has_come(transport)
+    if protocol is None or transport is None or waits or protocol.should_close:
+        connection.close()
+        raise StrayError
+    _used.add(protocol)
+    return protocol, transport
 
 
 def has_come(transport: asyncio.Transport | None) -> bool:

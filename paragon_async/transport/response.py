@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from paragon_async.errors import (
     CertificateError,
@@ -24,19 +25,20 @@ from paragon_async.errors import (
     RedirectRefusedError,
     TimedOutError,
 )
-from paragon_async.transport import redirects
+from paragon_async.transport import lean, redirects
 from paragon_async.transport.bulk import LEAST, Blocks, Bulk
 from paragon_async.transport.gunzip import decoder
 from paragon_async.transport.pace import Pace
 from paragon_async.transport.protocols import Timeouts
 
+Answer = aiohttp.ClientResponse | lean.Answer
 _ADVICE = "; check the base URL, and the network"
 
 
 class AiohttpResponse:
     """The body of one answer: decoded, watched, and never ended in silence where it can be told."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, timeouts: Timeouts, blocks: Blocks) -> None:
+    def __init__(self, answer: Answer, timeouts: Timeouts, blocks: Blocks) -> None:
         self._answer = answer
         self._timeouts = timeouts
         self._blocks = blocks
@@ -183,7 +185,7 @@ def mapped(error: BaseException, host: str) -> ParagonError:  # noqa: PLR0911  #
             return TimedOutError(f"{host} did not begin to answer in time")
         case aiohttp.ClientPayloadError():
             return CutShortError(f"the answer of {host} ended too early")
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | HttpProcessingError():
             return MalformedAnswerError(f"what {host} sent is not proper HTTP")
         case RuntimeError():
             return ConfigurationError(

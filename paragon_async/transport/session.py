@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import weakref
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from paragon_async._version import __version__
@@ -23,10 +24,10 @@ from paragon_async.errors import (
     ConfigurationError,
     RedirectRefusedError,
 )
-from paragon_async.transport import idle, redirects
+from paragon_async.transport import idle, lean, redirects
 from paragon_async.transport.bulk import Blocks
 from paragon_async.transport.protocols import Response, Timeouts
-from paragon_async.transport.response import AiohttpResponse, host_of, mapped
+from paragon_async.transport.response import AiohttpResponse, Answer, host_of, mapped
 from paragon_async.transport.wire import Request
 
 USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -34,43 +35,50 @@ USER_AGENT = f"paragon-async/{__version__} aiohttp/{aiohttp.__version__}"
 _KEEPALIVE = 15.0
 _LONGEST_LINE = 32_768  # a signed Location can be long
 _KEPT = 4 << 20
+_LEAN_IS_POSSIBLE = lean.is_possible()
 
 
 class _LostError(Exception):
     """Stands for a lost connection where aiohttp would silently send the request again."""
 
 
-class _StrayError(_LostError):
-    """Stands for a connection that was given up before the request was written to it."""
+_FAILURES = (
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    _LostError,
+    idle.StrayError,
+    ValueError,
+    RuntimeError,
+)
 
-    was_sent = False
 
+def _once(learn: Callable[[aiohttp.ClientRequest], None]) -> aiohttp.ClientMiddlewareType:
+    """Keep aiohttp from sending a request again in silence; *learn* sees those that were answered.
 
-async def _send_once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        raise _LostError from None
+    A function, for tools that mock aiohttp copy what they are given, and all that it leads to.
+    """
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        try:
+            answer = await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            raise _LostError from None
+        learn(request)
+        return answer
+
+    return send
 
 
 class _GuardedRequest(aiohttp.ClientRequest):
     """Refuses a pooled connection on which bytes came unasked: they would answer this request."""
 
-    _used: ClassVar[weakref.WeakSet[Any]] = weakref.WeakSet()
-
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        protocol = conn.protocol
-        if protocol is not None:
-            # What TLS says after its handshake waits on a new connection, and is no answer.
-            waits = protocol in self._used and idle.has_come(conn.transport)
-            if waits or protocol.should_close:
-                conn.close()
-                raise _StrayError
-            self._used.add(protocol)
+        idle.refuse_strays(conn)
         return await super().send(conn)
 
 
@@ -88,6 +96,7 @@ class AiohttpSession:
             total=None, connect=timeouts.connect, sock_read=timeouts.idle
         )
         self._given = session
+        self._like: aiohttp.ClientRequest | None = None
         self._session = session
         self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._closed = False
@@ -119,14 +128,17 @@ class AiohttpSession:
         assert self._session is not None  # noqa: S101  # set together with the owner
         return self._session
 
-    async def follow(self, request: Request[Any], token: Secret) -> aiohttp.ClientResponse:
+    async def follow(self, request: Request[Any], token: Secret) -> Answer:
         """Send *request*, and after its redirects; the answer is the caller's to release."""
         session = self._ready()
         query = f"?{urlencode(request.query)}" if request.query else ""
         url = self.base_url + request.path + query
         bearer: Secret | None = token
+        is_lean = request.streams and request.method == "GET" and request.body is None
         for _ in range(redirects.MOST_HOPS + 1):
-            answer = await self._send(session, request, url, bearer)
+            answer = await self._send(session, request, url, bearer, is_lean)
+            # Where a redirect leads is not ours to write down unread.
+            is_lean = False
             if answer.status not in redirects.STATUSES:
                 return answer
             answer.release()
@@ -142,28 +154,53 @@ class AiohttpSession:
         request: Request[Any],
         url: str,
         bearer: Secret | None,
-    ) -> aiohttp.ClientResponse:
-        limits = self.timeouts
+        is_lean: bool,  # noqa: FBT001  # a fact among others
+    ) -> Answer:
+        limits, like, connector = self.timeouts, self._like, session.connector
         try:
             async with asyncio.timeout(limits.connect + limits.headers):
-                return await session.request(
-                    request.method,
-                    URL(url, encoded=True),
-                    # Never in a variable: reports of errors can show those.
-                    headers=_headers(request, bearer),
-                    data=None if request.body is None else dump(request.body),
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    auto_decompress=False,
-                    middlewares=(_send_once,),
-                    max_line_size=_LONGEST_LINE,
-                    max_field_size=_LONGEST_LINE,
-                    timeout=self._limits,
+                if like is None or connector is None or not is_lean:
+                    return await self._usual(session, request, url, bearer)
+                return await lean.get(
+                    connector,
+                    like,
+                    url,
+                    lambda: lean.head(url, like.headers["Host"], _headers(request, bearer)),
+                    limits=self._limits,
+                    longest=_LONGEST_LINE,
                 )
-        except (aiohttp.ClientError, OSError, _LostError, ValueError, RuntimeError) as error:
+        except _FAILURES as error:
             failure = mapped(error, host_of(url))
         # Raised out here, so that no aiohttp error, whose repr holds the token, hangs on to it.
         raise failure
+
+    async def _usual(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request[Any],
+        url: str,
+        bearer: Secret | None,
+    ) -> aiohttp.ClientResponse:
+        return await session.request(
+            request.method,
+            URL(url, encoded=True),
+            # Never in a variable: reports of errors can show those.
+            headers=_headers(request, bearer),
+            data=None if request.body is None else dump(request.body),
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            middlewares=(_once(self._learn),),
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+            timeout=self._limits,
+        )
+
+    def _learn(self, request: aiohttp.ClientRequest) -> None:
+        """Keep how the service was reached, for contents; a session that was given keeps its ways."""
+        is_ours = self._given is None and redirects.origin(str(request.url)) == self._home
+        if self._like is None and is_ours and _LEAN_IS_POSSIBLE:
+            self._like = lean.example(request)
 
 
 class _Held(AbstractAsyncContextManager[Response]):
@@ -175,7 +212,7 @@ class _Held(AbstractAsyncContextManager[Response]):
         self._session = session
         self._request = request
         self._token = token
-        self._answer: aiohttp.ClientResponse | None = None
+        self._answer: Answer | None = None
 
     async def __aenter__(self) -> Response:
         self._answer = await self._session.follow(self._request, self._token)
