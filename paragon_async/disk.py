@@ -214,7 +214,7 @@ class SystemDisk:
 
     def _in(self, path: Path, work: Callable[[str, int | None], T]) -> T:
         """Do *work* on a name in its folder, which is None where no way has to be watched."""
-        steps = self._steps(path)
+        steps = None if self._prefix is None else self._steps(path)
         if steps is None:
             return work(os.fspath(path), None)
         home: int | None = None
