@@ -105,8 +105,7 @@ class Bulk(asyncio.BufferedProtocol):
         self._error: ParagonError | None = None
         self._heard = self._begun = self._loop.time()
         self._watch = self._loop.call_later(self._idle, self._look)
-        transport.set_protocol(self)
-        transport.resume_reading()
+        self._hand_over(self)
 
     def __enter__(self) -> Self:
         return self
@@ -159,14 +158,12 @@ class Bulk(asyncio.BufferedProtocol):
         if not self._left:
             self._watch.cancel()
             self._hand_on()
-            self._transport.set_protocol(self._home)
+            self._hand_over(self._home)
             self._ended()
-        elif self._filled == len(self._block or b""):
+        elif self._filled == len(self._block or b"") or self._is_late():
             self._hand_on()
             if self._block is None:
                 self._transport.pause_reading()
-        elif self._free and self._heard - self._begun > _LONGEST:
-            self._hand_on()
 
     def eof_received(self) -> None:
         """Let the transport close itself, which tells us that the connection is lost."""
@@ -183,6 +180,16 @@ class Bulk(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Pass it on: the request's own affair."""
         self._home.resume_writing()
+
+    def _is_late(self) -> bool:
+        waiting = self._waiter is not None and not self._waiter.done()
+        return waiting and self._heard - self._begun > _LONGEST
+
+    def _hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        # uvloop looks at what its protocol can do only when it begins to read.
+        self._transport.pause_reading()
+        self._transport.set_protocol(protocol)
+        self._transport.resume_reading()
 
     def _hand_on(self) -> None:
         block = self._block
